@@ -163,6 +163,94 @@ fn the_node_connector_passes_the_kit_and_leaves_its_target_as_it_was() {
     prove("node", &["node", "sample-api.mjs"], "sap-hr.mjs");
 }
 
+const PROGRAMS: [(&str, &[&str]); 2] =
+    [("python", &["python3", "sap-hr.py"]), ("node", &["node", "sap-hr.mjs"])];
+
+/// Answers every request with this body.
+fn answering(body: &'static str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = BufReader::new(stream.try_clone().expect("a stream"));
+            let mut line = String::new();
+            while request.read_line(&mut line).is_ok_and(|read| read > 2) {
+                line.clear();
+            }
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            drop(stream.write_all((head + body).as_bytes()));
+        }
+    });
+    address
+}
+
+/// What a generated program answers to a call, if its API answers every request with this body.
+fn answered(language: &str, program: &[&str], body: &'static str, method: &str, params: &Value) -> Value {
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = bridgehead(folder.path(), &["new", "sap-hr", "--lang", language]);
+    assert!(written.status.success(), "{}", said(&written));
+    let mut child = Command::new(program[0])
+        .args(&program[1..])
+        .current_dir(folder.path().join("sap-hr"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let settings = serde_json::json!({ "url": format!("http://{}", answering(body)), "token": "t" });
+    let requests = [
+        serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize",
+            "params": { "protocol": 1, "app": "sap-hr", "settings": settings } }),
+        serde_json::json!({ "jsonrpc": "2.0", "id": 2, "method": method, "params": params }),
+    ];
+    let mut input = child.stdin.take().expect("its input");
+    for request in requests {
+        writeln!(input, "{request}").expect("it reads");
+    }
+    let output = BufReader::new(child.stdout.take().expect("its output"));
+    let answer = output.lines().map_while(Result::ok).nth(1).expect("two answers");
+    drop(input);
+    drop(child.kill());
+    drop(child.wait());
+    serde_json::from_str(&answer).expect("JSON")
+}
+
+#[test]
+fn generated_programs_refuse_answers_that_their_parser_would_change() {
+    let twice = r#"{"items":[{"id":"u1","login":"ann"}],"next":"2","next":null}"#;
+    let list = serde_json::json!({ "resource_type": "account", "cursor": null });
+    for (language, program) in PROGRAMS {
+        let answer = answered(language, program, twice, "list", &list);
+        assert_eq!(answer["error"]["data"]["code"], "INTERNAL_ERROR", "{language}: {answer}");
+    }
+    let (language, program) = PROGRAMS[1];
+    let long = r#"{"items":[{"id":12345678901234567890,"login":"ann"}],"next":null}"#;
+    let message = answered(language, program, long, "list", &list)["error"]["message"].to_string();
+    assert!(message.contains("would round"), "{message}");
+}
+
+#[test]
+fn search_of_generated_programs_ends_if_a_cursor_repeats() {
+    let endless = r#"{"items":[],"next":"again"}"#;
+    let ann = serde_json::json!({ "account": { "username": "ann" } });
+    for (language, program) in PROGRAMS {
+        let answer = answered(language, program, endless, "find_account", &ann);
+        let message = answer["error"]["message"].to_string();
+        assert!(message.contains("the same cursor twice"), "{language}: {answer}");
+    }
+}
+
+#[test]
+fn generated_programs_find_a_name_in_either_unicode_form() {
+    let found =
+        "{\"items\":[{\"id\":\"u1\",\"login\":\"jos\u{e9}\",\"enabled\":true,\"teams\":[]}],\"next\":null}";
+    let jose = serde_json::json!({ "account": { "username": "JOSE\u{301}" } });
+    for (language, program) in PROGRAMS {
+        let answer = answered(language, program, found, "find_account", &jose);
+        assert_eq!(answer["result"]["id"], "u1", "{language}: {answer}");
+    }
+}
+
 #[test]
 fn installed_program_includes_the_sdk_source() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -131,6 +131,8 @@ impl From<CallError> for Error {
             CallError::NotRunning { death, again_in, .. } => {
                 let (code, said) = match &*death {
                     Death::Refused { code, retry, .. } => (*code, *retry),
+                    // Nothing timed out: the program is missing, or cannot be run.
+                    Death::NotStarted { .. } => (Code::InternalError, Retry::Backoff),
                     _ => (Code::Timeout, Retry::Backoff),
                 };
                 let retry = match (again_in, said) {

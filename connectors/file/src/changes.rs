@@ -65,6 +65,14 @@ pub(crate) fn create(
     Ok(without_column)
 }
 
+/// The fault for a password in an update, wherever the task has it.
+pub(crate) fn no_password() -> Fault {
+    Fault::new(
+        "password",
+        "omitted: secrets are never written to the file; change a password with reset_password",
+    )
+}
+
 /// Writes the changes of an update into the row of an account.
 pub(crate) fn update(
     layout: &Layout,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bridgehead_sdk::{Action, ResourceKind};
 
 use crate::access;
+use crate::editor;
 use crate::error::Error;
 use crate::layout::{Layout, TypeFile};
 use crate::lock::LOCK_FILE;
@@ -68,6 +69,7 @@ pub(crate) fn check(layout: &Layout, read_only: bool) -> Result<(), Error> {
     if read_only {
         return Ok(());
     }
+    editor::none_has(&accounts.path)?;
     let folder = &layout.folder;
     // The file has no name in the folder, and is removed with its handle.
     let new =

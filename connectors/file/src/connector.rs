@@ -237,6 +237,10 @@ impl Connector for FileConnector {
         }
         let operation = operation.clone();
         self.settle(None).await?;
+        // A group may be missing only because its file is being written.
+        for slug in slugs(&operation) {
+            self.settle(Some(slug)).await?;
+        }
         let turn = self.inner.turn.clone().write_owned().await;
         let lock = lock::acquire(&self.inner.folder).await.map_err(|error| self.inner.for_task(error))?;
         self.blocking(move |inner| {
@@ -245,4 +249,14 @@ impl Connector for FileConnector {
         })
         .await
     }
+}
+
+/// The types whose groups or licenses a task names.
+fn slugs(operation: &Operation) -> Vec<Slug> {
+    let memberships = match operation {
+        Operation::CreateAccount(create) => &create.memberships,
+        Operation::UpdateAccount(update) => &update.memberships,
+        _ => &None,
+    };
+    memberships.iter().flat_map(|memberships| memberships.0.keys().cloned()).collect()
 }

@@ -32,6 +32,14 @@ pub(crate) enum Error {
     /// Another process holds the lock of the folder. No action needed, unless it persists.
     #[error("{} is locked by another process; nothing was changed", path.display())]
     Locked { path: PathBuf },
+    /// An editor has the file open. A person closes it, or removes the mark of an editor that crashed.
+    #[error(
+        "{} is open in an editor, which would undo changes when it saves the file; close it, or remove {} if no editor is \
+         running. Nothing was changed",
+        path.display(),
+        mark.display()
+    )]
+    Edited { path: PathBuf, mark: PathBuf },
     /// A file cannot be replaced without locking out programs that have access to it. The operator must allow
     /// bridgehead to preserve the access.
     #[error(
@@ -72,14 +80,17 @@ impl Error {
                     "{message}; mount it writable. Under systemd, the unit must name the folder in ReadWritePaths=, as the example \
                      drop-ins/local-folder.conf does"
                 )),
-                io::ErrorKind::NotFound => {
-                    sdk::Error::unreachable(format!("{message}; create it, or correct the app's target"))
+                // The folder itself is there or not: nothing timed out.
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    held(format!("{message}; create it, or correct the app's target"))
+                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    held(format!("{message}; free space on its disk. Nothing was changed"))
                 }
                 _ => sdk::Error::unreachable(message),
             },
-            Self::Damaged { .. } | Self::Layout(_) => {
-                sdk::Error::internal(message).with_retry(Retry::Backoff).with_subject(Subject::Connection)
-            }
+            Self::Damaged { .. } | Self::Layout(_) => held(message),
+            Self::Edited { .. } => sdk::Error::unreachable(message),
             Self::Access { .. } => sdk::Error::credential_refused(message),
             Self::Changed { .. } | Self::Lost { .. } | Self::Unsettled { .. } => {
                 sdk::Error::internal(message).with_retry(Retry::Backoff)
@@ -102,6 +113,11 @@ impl Error {
     }
 }
 
+/// An error that concerns every task, so that none is executed until an operator has fixed it.
+fn held(message: String) -> sdk::Error {
+    sdk::Error::internal(message).with_retry(Retry::Backoff).with_subject(Subject::Connection)
+}
+
 #[cfg(test)]
 mod tests {
     use sdk::Code;
@@ -119,9 +135,13 @@ mod tests {
             assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection));
             assert_eq!(error.retry(), Retry::Backoff);
         }
-        let error = io(io::ErrorKind::NotFound).for_task("hr");
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::StorageFull] {
+            let error = io(kind).for_task("hr");
+            assert_eq!((error.code(), error.subject()), (Code::InternalError, Subject::Connection));
+            assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff));
+        }
+        let error = io(io::ErrorKind::StaleNetworkFileHandle).for_task("hr");
         assert_eq!((error.code(), error.subject()), (Code::Timeout, Subject::Connection));
-        assert_eq!(error.effect(), Effect::NotApplied);
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! - `listing`: pages and cursors over files that are being replaced
 //! - `survey`: everything an operation needs to know, in one scan
 //! - `changes`, `operations`: apply the six actions to a row
+//! - `editor`: detects that a person has a file open in an editor
 //! - `rewrite`, `access`, `lock`: write a file to disk without changing who can access it
 //! - `check`: checks a folder before it is used
 //! - `discovery`: inspects a folder for `bridgehead init`
@@ -30,6 +31,7 @@ mod changes;
 mod check;
 mod connector;
 mod discovery;
+mod editor;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;

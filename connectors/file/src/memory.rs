@@ -20,6 +20,14 @@ pub(crate) fn known(folder: &Path, accounts: &str) -> Result<BTreeSet<String>, E
 
 fn read(folder: &Path) -> Result<Known, Error> {
     let path = folder.join(MEMORY_FILE);
+    // Reading a pipe would block forever.
+    if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(Error::damaged(
+            MEMORY_FILE,
+            None,
+            "is not a regular file; remove it if the file of every type is present",
+        ));
+    }
     match fs::read_to_string(&path) {
         Ok(text) => serde_json::from_str(&text).map_err(|_| {
             let reason = "has been modified; remove it if the file of every type is present";

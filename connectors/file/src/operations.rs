@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::changes;
+use crate::editor;
 use crate::layout::{Layout, TypeFile};
 use crate::records;
 use crate::rewrite;
@@ -112,6 +113,9 @@ impl Folder<'_> {
     fn update(&self, snapshot: &Arc<Snapshot>, update: &UpdateAccount) -> Result<Completion, Error> {
         let label = update.account.label();
         let fault = |fault: Fault| self.fault(label, &fault);
+        if update.password.is_some() {
+            return Err(self.fault(label, &changes::no_password()));
+        }
         let wanted = changes::wanted_by_update(self.layout, update).map_err(fault)?;
         let names = changes::new_names(&update.changes).map_err(fault)?;
         let (found, survey) = self.look(snapshot, &update.account, names, self.licenses_in(&wanted))?;
@@ -224,6 +228,7 @@ impl Folder<'_> {
         if row.is_empty() && range == all && snapshot.schema.names().is_empty() {
             row.push(b'\n');
         }
+        editor::none_has(&snapshot.path).map_err(|error| error.for_task(self.system))?;
         rewrite::remove_leftovers(&self.layout.folder);
         let written = rewrite::replace(snapshot, range, &row).map_err(|error| error.for_task(self.system))?;
         self.written.set(Some(written));

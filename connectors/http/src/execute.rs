@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bridgehead_sdk::{
     Account, AccountStatus, Action, Code, Completion, Context, Effect, Error, Memberships, Operation, Retry,
-    Subject,
+    Subject, UpdateAccount, exact,
 };
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -76,8 +76,9 @@ impl<'a> Execution<'a> {
             if let Some(name) = update.no_text() {
                 return Err(Error::internal(format!("{}: changes.{name} must be a text", self.what)));
             }
-            self.check_changes(&update.changes, current.as_ref())?;
-            vars.set("changes", Value::from(Serde(&update.changes)));
+            let changes = changes_of(update);
+            self.check_changes(&changes, current.as_ref())?;
+            vars.set("changes", Value::from(Serde(&changes)));
         }
         let wanted = match self.operation {
             Operation::CreateAccount(create) => Some(create.memberships.as_ref()),
@@ -346,6 +347,15 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
+    /// Whether the target shows a field, so that it is read back.
+    fn is_shown(&self, name: &str) -> bool {
+        match name {
+            "id" => true,
+            "status" => self.accounts.mapping.has_status(),
+            name => self.accounts.mapping.has(name),
+        }
+    }
+
     /// Fails if what cannot be seen in the target was not sent, because every step for it was skipped: a password, and a changed field that
     /// the target does not show. Everything else is read back.
     fn check_made(&self, current: Option<&Found>, progress: &Progress<'_>) -> Result<(), Error> {
@@ -364,16 +374,28 @@ impl<'a> Execution<'a> {
                 if progress.made.iter().any(sets) { Ok(()) } else { skipped("sets the password") }
             }
             Operation::UpdateAccount(update) => {
-                let mapping = &self.accounts.mapping;
-                let is_shown = |name: &str| match name {
-                    "id" => true,
-                    "status" => mapping.has_status(),
-                    name => mapping.has(name),
-                };
-                let unsent = self.unmade(&update.changes, current).find(|name| {
-                    !is_shown(name) && !progress.made.iter().any(|step| step.sends_field("changes", name))
+                let changes = changes_of(update);
+                let unsent = self.unmade(&changes, current).find(|name| {
+                    !self.is_shown(name)
+                        && !progress.made.iter().any(|step| step.sends_field("changes", name))
                 });
                 unsent.map_or(Ok(()), |name| skipped(&format!("sends changes.{name}")))
+            }
+            Operation::CreateAccount(create) => {
+                let has_sent_password = progress.made.iter().any(|step| step.sends_any("password"));
+                if create.password.is_some() && self.plan.sends_any("password") && !has_sent_password {
+                    return skipped("sets the password");
+                }
+                let fields = serde_json::to_value(&create.account).unwrap_or_default();
+                let fields = fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+                // A field that no step uses is one that the target cannot store.
+                let unsent = fields.map(|(name, _)| name.as_str()).find(|name| {
+                    !matches!(*name, "memberships" | "assignments" | "password" | "new_password")
+                        && !self.is_shown(name)
+                        && self.plan.sends_field("account", name)
+                        && !progress.made.iter().any(|step| step.sends_field("account", name))
+                });
+                unsent.map_or(Ok(()), |name| skipped(&format!("sends account.{name}")))
             }
             _ => Ok(()),
         }
@@ -393,10 +415,21 @@ impl<'a> Execution<'a> {
         for (name, expression) in &self.plan.result {
             let value = expression.value(&vars).map_err(unclear)?;
             let value = serde_json::to_value(&value).map_err(|_| unclear(expression.not_a("JSON")))?;
-            completion = completion.with(name.clone(), value);
+            completion = completion.with(name.clone(), exact::plain(value));
         }
         Ok(completion)
     }
+}
+
+/// The changes of an update, with the password wherever the task has it.
+fn changes_of(update: &UpdateAccount) -> Map<String, serde_json::Value> {
+    let mut changes = update.changes.clone();
+    if let Some(password) = &update.password
+        && !["password", "new_password"].iter().any(|name| changes.contains_key(*name))
+    {
+        changes.insert("password".to_owned(), password.expose_secret().into());
+    }
+    changes
 }
 
 impl Progress<'_> {

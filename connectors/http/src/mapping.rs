@@ -1,7 +1,7 @@
 //! Converts a target's record to a bridgehead record.
 
 use bridgehead_sdk::{
-    Account, AccountRecord, EntityRecord, Record, RejectedRecord, ResourceKind, SettingsError, folded,
+    Account, AccountRecord, EntityRecord, Record, RejectedRecord, ResourceKind, SettingsError, exact, folded,
     is_same_name, is_secret_name,
 };
 use serde_json::{Map, Value};
@@ -244,7 +244,7 @@ fn json(expression: &Expression, vars: &Vars) -> Result<Option<Value>, Fault> {
     }
     let json =
         serde_json::to_value(&value).map_err(|_| Fault::new(expression.key(), Reason::NotA("JSON")))?;
-    Ok(Some(json))
+    Ok(Some(exact::plain(json)))
 }
 
 fn extra(

@@ -27,7 +27,7 @@ pub(crate) fn scope(of_request: Scope) -> Scope {
 
 impl Reply {
     pub(crate) fn new(system: &str, answer: Answer) -> Self {
-        let json = answer.json().ok();
+        let json = answer.json_exact().ok();
         Self { system: system.to_owned(), answer, json }
     }
 

@@ -1,8 +1,8 @@
 //! A request: checked at load, built for each call.
 
-use bridgehead_sdk::SettingsError;
-use bridgehead_sdk::http::reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use bridgehead_sdk::http::reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use bridgehead_sdk::http::reqwest::{self, RequestBuilder};
+use bridgehead_sdk::{SettingsError, exact};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use url::Url;
@@ -159,10 +159,16 @@ impl Request {
         let mut headers = HeaderMap::new();
         common.write(&mut headers, vars)?;
         self.headers.write(&mut headers, vars)?;
+        if matches!(self.body, Body::Json(_)) && !headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         let builder = builder.headers(headers);
         Ok(match &self.body {
             Body::None => builder,
-            Body::Json(tree) => builder.json(&tree.build(vars)?.unwrap_or_default()),
+            Body::Json(tree) => {
+                let body = tree.build(vars)?.unwrap_or_default();
+                builder.body(exact::unmark(body.to_string().into_bytes()))
+            }
             Body::Form(fields) => builder.form(&pairs(fields, vars)?),
         })
     }
@@ -263,7 +269,7 @@ fn pairs(fields: &[(String, Tree)], vars: &Vars) -> Result<Vec<(String, String)>
         };
         for value in values {
             let text = match value {
-                Value::String(text) => text,
+                Value::String(text) => exact::digits(&text).into_owned(),
                 Value::Number(number) => number.to_string(),
                 Value::Bool(truth) => truth.to_string(),
                 Value::Null => return Err(Fault::new(tree.key(name), Reason::Nothing)),

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bridgehead_sdk::{Account, Effect, Error, Redactor, Retry, SettingsError, Setup, spellings};
+use bridgehead_sdk::{
+    Account, Effect, Error, Redactor, Retry, SettingsError, Setup, folded as folded_name, spellings,
+};
 
 use crate::endpoint::Endpoint;
 use crate::entry::Entry;
@@ -210,9 +212,9 @@ impl Directory {
             (None, None) => return true,
         };
         let holds = |attribute: &str| {
-            entry.texts(attribute).flatten().any(|held| held.to_lowercase() == value.to_lowercase())
+            entry.texts(attribute).flatten().any(|held| folded_name(held) == folded_name(value))
         };
-        let is_certain = value.is_ascii() || value.chars().any(char::is_control);
+        let is_certain = value.is_ascii() || value.chars().any(char::is_control) || value.trim() != value;
         !is_certain || self.layout().attribute(field).is_some_and(holds)
     }
 

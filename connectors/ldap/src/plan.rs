@@ -10,6 +10,7 @@ use crate::name::Rdn;
 use crate::new_entry;
 use crate::schema::Rule;
 use crate::session::Change;
+use crate::settings::PasswordMethod;
 use crate::update::must_be_effective;
 
 /// The changes of an update, computed from the current entry.
@@ -26,12 +27,18 @@ pub(crate) struct Plan {
 pub(crate) fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry) -> Result<Plan, Error> {
     let layout = directory.layout();
     let (system, label) = (directory.system(), update.account.label());
-    let mut plan = Plan::default();
+    if update.password.is_some() && layout.password == PasswordMethod::None {
+        return Err(Error::internal(format!(
+            "{system}: the task has a password for User {label}, but target.password.method is \"none\""
+        )));
+    }
+    let mut plan = Plan { password: update.password.clone(), ..Plan::default() };
     let rdn = entry.rdn();
     let mut set: Vec<(&str, Vec<String>)> = Vec::new();
     for (field, value) in &update.changes {
         match field.as_str() {
-            "memberships" | "assignments" => continue,
+            // Set separately; the password from wherever the task has it.
+            "memberships" | "assignments" | "password" | "new_password" => continue,
             "id" | "account_id" => {
                 let held = entry.values(&layout.id.name).first().and_then(|value| layout.id.text(value));
                 if !value.is_null() && value.as_str() != held.as_deref() {
@@ -44,15 +51,14 @@ pub(crate) fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry)
                 plan.suspended = suspends(directory, label, value)?;
                 continue;
             }
-            "password" | "new_password" => {
-                plan.password = value.as_str().map(Into::into);
-                continue;
-            }
             _ => {}
         }
         let Some(attribute) = layout.attribute(field) else {
             if is_secret_name(field) {
-                continue;
+                return Err(Error::internal(format!(
+                    "{system}: {field} of User {label} has the name of a secret, and is not set; change a password \
+                     with reset_password"
+                )));
             }
             return Err(Error::internal(format!(
                 "{system}: no attribute is mapped to {field} of User {label}; add it to accounts.attributes"

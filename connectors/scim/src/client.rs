@@ -3,7 +3,7 @@
 use bridgehead_sdk::http::reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use bridgehead_sdk::http::reqwest::{Method, RequestBuilder};
 use bridgehead_sdk::http::{Answer, Client, Credential};
-use bridgehead_sdk::{Error, Retry, fault_beside_records};
+use bridgehead_sdk::{Error, Retry, exact, fault_beside_records};
 use serde_json::Value;
 use url::Url;
 
@@ -163,7 +163,7 @@ impl Scim {
     fn read_list(&self, endpoint: &str, answer: &Answer, asked: Asked) -> Result<ListPage, Error> {
         match answer.status().as_u16() {
             200 => {
-                let body: Fields = answer.json().map_err(|error| place(error, asked))?;
+                let body: Fields = answer.json_exact().map_err(|error| place(error, asked))?;
                 let error = ScimError::of(&body).is_scim.then(|| "a SCIM error".to_owned());
                 if let Some(fault) = error.or_else(|| fault_beside_records(&body)) {
                     return Err(self.not_whole(endpoint, &fault));
@@ -193,7 +193,7 @@ impl Scim {
         let answer = self.send(self.http.request(Method::GET, url), Asked::Read).await?;
         match answer.status().as_u16() {
             200 => {
-                let mut resource: Fields = answer.json().map_err(|error| place(error, Asked::Read))?;
+                let mut resource: Fields = answer.json_exact().map_err(|error| place(error, Asked::Read))?;
                 match id(&resource) {
                     Some(found) if found.eq_ignore_ascii_case(wanted) => {}
                     // A server that changes this path has no resource with this identifier.
@@ -262,7 +262,7 @@ impl Scim {
             return Err(error);
         }
         let created: Fields =
-            if answer.body().trim_ascii().is_empty() { Fields::new() } else { answer.json()? };
+            if answer.body().trim_ascii().is_empty() { Fields::new() } else { answer.json_exact()? };
         let located = || located(&answer).map_or(Made::Somewhere, Made::At);
         Ok(id(&created).map_or_else(located, Made::As))
     }
@@ -337,7 +337,7 @@ fn located(answer: &Answer) -> Option<String> {
 fn with_body(request: RequestBuilder, body: &Fields) -> Result<RequestBuilder, Error> {
     let body = serde_json::to_vec(body)
         .map_err(|error| Error::internal("a request cannot be written").with_source(error))?;
-    Ok(request.header(CONTENT_TYPE, "application/scim+json").body(body))
+    Ok(request.header(CONTENT_TYPE, "application/scim+json").body(exact::unmark(body)))
 }
 
 fn if_match(request: RequestBuilder, version: Option<&str>) -> RequestBuilder {

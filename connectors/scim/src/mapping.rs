@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bridgehead_sdk::{
     Account, AccountRecord, AccountStatus, EntityRecord, Memberships, Ref, RejectedRecord, SettingsError,
-    is_same_name,
+    exact, is_same_name,
 };
 use serde_json::{Value, json};
 
@@ -156,7 +156,7 @@ impl Mapping {
                 "last_name" => &mut record.last_name,
                 "display_name" => &mut record.display_name,
                 other => {
-                    record.extra.insert(other.to_owned(), value.clone());
+                    record.extra.insert(other.to_owned(), exact::plain(value.clone()));
                     continue;
                 }
             };
@@ -277,7 +277,7 @@ fn value_of(item: &Value) -> Option<&str> {
 
 fn plain(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(exact::digits(text).into_owned()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }

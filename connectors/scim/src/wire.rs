@@ -1,5 +1,6 @@
 //! Parses the data of a SCIM server. Resources stay JSON, because unknown attributes must survive a change.
 
+use bridgehead_sdk::exact;
 use bridgehead_sdk::http::Answer;
 use serde_json::{Map, Value};
 
@@ -35,13 +36,13 @@ pub(crate) fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
 
 /// A field that is a non-empty string.
 pub(crate) fn text<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
-    field(fields, name)?.as_str().filter(|text| !text.is_empty())
+    field(fields, name)?.as_str().filter(|text| !text.is_empty() && !exact::is_marked(text))
 }
 
 /// The server's identifier: a string, although some servers send an integer. A number that is too large to be read exactly is ignored.
 pub(crate) fn id(resource: &Fields) -> Option<String> {
     match field(resource, "id")? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::String(text) if !text.is_empty() => Some(exact::digits(text).into_owned()),
         Value::Number(number) if !number.is_f64() => Some(number.to_string()),
         _ => None,
     }
@@ -75,7 +76,7 @@ pub(crate) fn objects(value: Option<&Value>) -> impl Iterator<Item = &Fields> {
 /// The identifier that a member of a group, or a group of a user, refers to: its `value`, otherwise the last segment of its `$ref`.
 pub(crate) fn reference(item: &Fields) -> Option<String> {
     match field(item, "value") {
-        Some(Value::String(text)) if !text.is_empty() => return Some(text.clone()),
+        Some(Value::String(text)) if !text.is_empty() => return Some(exact::digits(text).into_owned()),
         Some(Value::Number(number)) if !number.is_f64() => return Some(number.to_string()),
         _ => {}
     }
@@ -108,7 +109,7 @@ impl Next {
         match field(body, "nextCursor") {
             None => Self::None,
             Some(Value::String(text)) if text.is_empty() => Self::None,
-            Some(Value::String(text)) => Self::Cursor(text.clone()),
+            Some(Value::String(text)) => Self::Cursor(exact::digits(text).into_owned()),
             Some(Value::Number(number)) => Self::Cursor(number.to_string()),
             Some(Value::Bool(_) | Value::Array(_) | Value::Object(_) | Value::Null) => Self::Unreadable,
         }

@@ -19,6 +19,7 @@ mod convert;
 mod counted;
 mod discovery;
 mod error;
+pub mod exact;
 mod factory;
 #[cfg(feature = "http")]
 pub mod http;

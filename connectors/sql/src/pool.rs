@@ -83,7 +83,7 @@ impl Pool {
             session
         } else {
             self.conversation.asks(|| format!("connect to {}", self.target.engine.title()));
-            let connected = self.target.connect().await;
+            let connected = self.target.connect().await.map_err(Fault::before_statements);
             self.conversation.hears(&connected);
             connected?
         };
@@ -166,6 +166,7 @@ impl Lease {
         let mut session = self.take()?;
         self.pool.conversation.asks(|| format!("begin ({transaction:?})"));
         let done = timeout(self.limit(), session.begin(transaction)).await.unwrap_or(Err(Fault::Silent));
+        let done = done.map_err(Fault::before_statements);
         self.pool.conversation.hears(&done);
         if done.is_ok() {
             self.session = Some(session);

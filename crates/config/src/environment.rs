@@ -13,7 +13,7 @@ use super::keys::{Keys, Kind, unknown};
 use super::layers::Layers;
 use super::origin::Origin;
 use super::tree::{Entry, SourcedValue, Table, Value, join};
-use super::{Connectors, Errors, suspicious};
+use super::{Connectors, Errors, ignored};
 
 pub(super) const PREFIX: &str = "BRIDGEHEAD__";
 const SEPARATOR: &str = "__";
@@ -54,7 +54,7 @@ pub(super) fn overlay(
                 let tree = layers.tree();
                 let apps = tree.get("apps").and_then(SourcedValue::as_table).into_iter();
                 let apps: Vec<&str> = apps.flat_map(|table| table.keys().map(String::as_str)).collect();
-                let meant = suspicious::meant(name, &apps).filter(|meant| *meant != *variable);
+                let meant = ignored::meant(name, &apps).filter(|meant| *meant != *variable);
                 let advice = meant.map_or_else(String::new, |meant| {
                     format!(" (use two underscores between levels; write {meant})")
                 });

@@ -33,6 +33,7 @@ mod difference;
 mod duration;
 mod environment;
 mod error;
+mod ignored;
 mod key_table;
 mod keys;
 mod layers;

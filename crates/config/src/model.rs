@@ -15,7 +15,7 @@ use super::duration::Length;
 use super::leaf::{As, Form, Opt};
 use super::log_level::Directives;
 use super::values::{Address, BaseUrl, FilePath, NodeName};
-use super::{App, Error, Network, Secret, suspicious};
+use super::{App, Error, Network, Secret, ignored, suspicious};
 
 /// All settings of the operator, with defaults for the rest. Contains references to secrets, but no secrets.
 ///
@@ -237,7 +237,7 @@ impl Config {
         let mut warnings: Vec<String> = secrets.filter_map(|secret| secret.warning(environment)).collect();
         warnings.extend(self.apps.values().flat_map(|app| app.target.warnings()));
         warnings.extend(suspicious::of(self));
-        warnings.extend(suspicious::variables(environment, self.apps.keys().map(String::as_str)));
+        warnings.extend(ignored::variables(environment, self.apps.keys().map(String::as_str)));
         warnings.sort();
         warnings.dedup();
         warnings

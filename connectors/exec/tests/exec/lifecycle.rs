@@ -214,6 +214,7 @@ async fn missing_program_is_named_in_the_error() {
             build(folder.path(), json!({"command": [program, "--token=hunter2"]}), &Redactor::new());
         let error = connector.describe().await.unwrap_err();
         assert_not_sent(&error);
+        assert_eq!(error.code(), Code::InternalError, "{error}");
         assert!(error.message().contains(program) && error.message().contains("'command'"), "{error}");
         assert!(!error.message().contains("hunter2"), "{error}");
     }

@@ -360,15 +360,15 @@ async fn missing_or_damaged_folder_is_a_connection_error() {
     }
     std::fs::remove_file(place.path("accounts.csv")).unwrap();
     let error = suspend().await.unwrap_err();
-    assert_refused(&error, Code::Timeout, Subject::Connection);
+    assert_refused(&error, Code::InternalError, Subject::Connection);
     let nowhere = crate::support::connector(&place.path("nowhere"), &json!({}));
     for error in [nowhere.check().await.unwrap_err(), nowhere.describe().await.unwrap_err()] {
-        assert_refused(&error, Code::Timeout, Subject::Connection);
+        assert_refused(&error, Code::InternalError, Subject::Connection);
     }
     let error = crate::support::run(&nowhere, Action::DeleteAccount, json!({"account": {"id": "u1"}}))
         .await
         .unwrap_err();
-    assert_refused(&error, Code::Timeout, Subject::Connection);
+    assert_refused(&error, Code::InternalError, Subject::Connection);
 }
 
 #[tokio::test]
@@ -413,5 +413,23 @@ fn schema_describes_every_key() {
             || property["$ref"].is_string()
             || property["anyOf"].is_array();
         assert!(described, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn update_with_a_password_is_refused_wherever_the_task_has_it() {
+    let place = Place::usual();
+    for task in [
+        json!({"account": {"id": "u1"}, "changes": {"first_name": "Anna", "new_password": "hunter22"}}),
+        json!({"account": {"id": "u1", "password": "hunter22"}, "changes": {"first_name": "Anna"}}),
+        json!({"account": {"id": "u1"}, "password": "hunter22", "changes": {"first_name": "Anna"}}),
+    ] {
+        let error = place.run(Action::UpdateAccount, task).await.unwrap_err();
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied), "{error}");
+        assert!(
+            error.message().contains("reset_password") && !error.message().contains("hunter22"),
+            "{error}"
+        );
+        assert_eq!(place.read("accounts.csv"), ACCOUNTS);
     }
 }

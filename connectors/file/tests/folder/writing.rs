@@ -289,3 +289,126 @@ async fn new_account_after_unterminated_blank_line_gets_its_own_line() {
         );
     }
 }
+
+#[tokio::test]
+async fn nothing_is_written_while_an_editor_has_the_file_open() {
+    let place = Place::usual();
+    let suspend = json!({"account": {"id": "u1"}});
+    for mark in [".~lock.accounts.csv#", "~$accounts.csv", ".accounts.csv.swp", ".#accounts.csv"] {
+        if mark == ".#accounts.csv" {
+            std::os::unix::fs::symlink("ann@host.7", place.path(mark)).unwrap();
+        } else {
+            place.write(mark, "");
+        }
+        let error = place.run(Action::SuspendAccount, suspend.clone()).await.unwrap_err();
+        assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff), "{error}");
+        assert_eq!(error.subject(), Subject::Connection, "{error}");
+        assert!(error.message().contains(mark), "{error}");
+        assert_eq!(place.read("accounts.csv"), ACCOUNTS);
+        assert!(place.connector.check().await.is_err(), "{mark}");
+        assert!(place.find("u1").await.is_some(), "reading goes on");
+        std::fs::remove_file(place.path(mark)).unwrap();
+    }
+    place.run(Action::SuspendAccount, suspend).await.unwrap();
+}
+
+#[tokio::test]
+async fn lock_never_leads_to_another_file() {
+    let place = Place::usual();
+    let elsewhere = place.path("elsewhere");
+    std::os::unix::fs::symlink(&elsewhere, place.path(".bridgehead-lock")).unwrap();
+    let error = place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap_err();
+    assert_eq!(error.effect(), Effect::NotApplied, "{error}");
+    assert!(!elsewhere.exists());
+    assert_eq!(place.read("accounts.csv"), ACCOUNTS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lock_that_was_removed_protects_no_more() {
+    let place = Place::usual();
+    let path = place.path(".bridgehead-lock");
+    let old = std::fs::File::create(&path).unwrap();
+    old.lock().unwrap();
+    let connector = place.connector.clone();
+    let task = tokio::spawn(async move {
+        run(&connector, Action::SuspendAccount, json!({"account": {"id": "u1"}})).await
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    // A script removes the file; another one locks a new file, and then the first lock ends.
+    std::fs::remove_file(&path).unwrap();
+    let new = std::fs::File::create(&path).unwrap();
+    new.lock().unwrap();
+    drop(old);
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(place.read("accounts.csv"), ACCOUNTS, "the new file is locked");
+    drop(new);
+    task.await.unwrap().unwrap();
+    assert_ne!(place.read("accounts.csv"), ACCOUNTS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_is_not_missing_while_its_file_is_written() {
+    let place = Place::usual();
+    let folder = place.path("accounts.csv").parent().unwrap().to_owned();
+    let patient = crate::support::connector(&folder, &json!({"settle": "2s"}));
+    std::fs::File::open(place.path("accounts.csv"))
+        .unwrap()
+        .set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60))
+        .unwrap();
+    // A program writes the file in place, and pauses after a whole line.
+    let (first, rest) = crate::support::TEAMS.split_at(crate::support::TEAMS.find("t2").unwrap());
+    place.write("team.csv", first);
+    let path = place.path("team.csv");
+    let writer = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(800));
+        let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+        std::io::Write::write_all(&mut file, rest.as_bytes()).unwrap();
+    });
+    let payload = || json!({"account": {"id": "u2"}, "memberships": {"team": ["t2"]}});
+    let error = run(&patient, Action::UpdateAccount, payload()).await.unwrap_err();
+    assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff), "{error}");
+    writer.join().unwrap();
+    run(&patient, Action::UpdateAccount, payload()).await.unwrap();
+}
+
+#[tokio::test]
+async fn full_disk_is_reported_as_such_and_changes_nothing() {
+    let Some(disk) = tiny_disk() else { return };
+    let rows = (0..600).map(|n| format!("u{n},user{n}\n")).collect::<Vec<_>>().concat();
+    let content = format!("id,username,status\n{}", rows.replace('\n', ",active\n"));
+    std::fs::write(disk.path().join("accounts.csv"), &content).unwrap();
+    let connector = crate::support::connector(disk.path(), &json!({}));
+    std::fs::write(disk.path().join("ballast"), vec![0; 64 * 1024]).ok();
+    let error = run(&connector, Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap_err();
+    assert_eq!((error.code(), error.subject()), (Code::InternalError, Subject::Connection), "{error}");
+    assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff), "{error}");
+    assert!(error.message().contains("free space on its disk"), "{error}");
+    assert_eq!(std::fs::read_to_string(disk.path().join("accounts.csv")).unwrap(), content);
+    std::fs::remove_file(disk.path().join("ballast")).unwrap();
+    run(&connector, Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap();
+}
+
+/// A disk of 64 KiB. `None` without the rights to mount one.
+fn tiny_disk() -> Option<Disk> {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+        .arg(folder.path())
+        .stderr(std::process::Stdio::null())
+        .status();
+    mount.is_ok_and(|status| status.success()).then_some(Disk(folder))
+}
+
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        drop(std::process::Command::new("umount").arg(self.0.path()).status());
+    }
+}

@@ -5,6 +5,8 @@ use std::sync::{Arc, LazyLock};
 use minijinja::value::{Object, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 
+use bridgehead_sdk::exact;
+
 use super::Reason;
 
 /// The maximum number of steps of one template. A loop over some thousands of groups is far below it.
@@ -62,7 +64,8 @@ fn write(output: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Resul
 /// A value as a string.
 pub(super) fn plain(value: &Value) -> Result<String, Reason> {
     match value.kind() {
-        ValueKind::String | ValueKind::Number | ValueKind::Bool => Ok(value.to_string()),
+        ValueKind::String => Ok(exact::digits(&value.to_string()).into_owned()),
+        ValueKind::Number | ValueKind::Bool => Ok(value.to_string()),
         ValueKind::Undefined => Err(Reason::Missing(Vec::new())),
         ValueKind::None => Err(Reason::Nothing),
         _ if is_omitted(value) => Err(Reason::Omitted),

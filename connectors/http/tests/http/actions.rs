@@ -250,3 +250,99 @@ async fn form_bodies_are_url_encoded() {
     assert_eq!(request.headers["content-type"], "application/x-www-form-urlencoded");
     assert_eq!(String::from_utf8_lossy(&request.body), "who=ann&a%26b=1&a%26b=2");
 }
+
+/// A step writes back what the account has: also numbers that JSON parsers round.
+#[tokio::test]
+async fn numbers_that_a_parser_would_round_are_written_back_unchanged() {
+    let fake = Fake::start().await;
+    fake.state().add("ann");
+    let mut target = fake.target();
+    let steps = json!([{ "method": "PATCH", "path": "/users/{{ current.id }}", "query": { "of": "{{ current.record.badge }}" },
+        "json": { "badge": "{{ current.record.badge }}", "all": "{{ current.record.more }}", "label": "no. {{ current.record.badge }}",
+                  "title": "{{ changes.title }}" } }]);
+    set(&mut target, "update_account.steps", steps);
+    set(&mut target, "accounts.record.extra.badge", json!("record.badge | default(omit)"));
+    let connector = build(&target).unwrap();
+    let more = r#"[0.12345678901234567890123,{"deep":-98765432109876543210987}]"#;
+    let user =
+        format!(r#"{{"id":1,"login":"ann","state":"on","badge":12345678901234567890123,"more":{more}}}"#);
+    let shown = || ResponseTemplate::new(200).set_body_raw(user.clone(), "application/json");
+    fake.instead("GET /api/users/1", shown());
+    fake.instead("PATCH /api/users/1", answer(200, json!({})));
+    let payload = json!({ "account": { "id": "1" }, "changes": { "title": "Boss" } });
+    execute(&connector, Action::UpdateAccount, payload).await.unwrap();
+    let requests = fake.server.received_requests().await.unwrap();
+    let sent = requests.iter().rfind(|request| request.method.as_str() == "PATCH").unwrap();
+    let body = String::from_utf8(sent.body.clone()).unwrap();
+    assert_eq!(
+        body,
+        format!(
+            r#"{{"badge":12345678901234567890123,"all":{more},"label":"no. 12345678901234567890123","title":"Boss"}}"#
+        )
+    );
+    assert_eq!(sent.url.query(), Some("of=12345678901234567890123"));
+    assert_eq!(sent.headers["content-type"], "application/json");
+    fake.instead("GET /api/users/1", shown());
+    let found = connector.find_account(&account(json!({ "id": "1" }))).await.unwrap().unwrap();
+    assert_eq!(found.extra["badge"], "12345678901234567890123", "Iden receives the digits");
+}
+
+#[tokio::test]
+async fn skipped_step_of_a_new_account_is_an_error() {
+    let fake = Fake::start().await;
+    let mut target = fake.target();
+    let mut steps = target["create_account"]["steps"].as_array().unwrap().clone();
+    steps[0]["json"].as_object_mut().unwrap().retain(|name, _| name != "secret");
+    let more = |sends: Value| json!({ "method": "POST", "path": "/users/{{ saved.id }}/more", "when": "account.email is defined", "json": sends });
+    steps.push(more(
+        json!({ "secret": "{{ password | default(omit) }}", "notes": "{{ account.notes | default(omit) }}" }),
+    ));
+    set(&mut target, "create_account.steps", Value::from(steps));
+    let connector = build(&target).unwrap();
+    for (name, more, what) in [
+        ("ann", json!({ "password": "Quiet-Harbour-77" }), "sets the password"),
+        ("bob", json!({ "notes": "x" }), "sends account.notes"),
+    ] {
+        let mut task = json!({ "account": { "username": name } });
+        task["account"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let error = execute(&connector, Action::CreateAccount, task).await.unwrap_err();
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown), "{error}");
+        assert!(
+            error.message().contains(&format!("no step of create_account that {what} was run")),
+            "{error}"
+        );
+        assert!(!error.message().contains("Quiet-Harbour"), "{error}");
+    }
+    execute(&connector, Action::CreateAccount, json!({ "account": { "username": "cleo" } })).await.unwrap();
+}
+
+/// A task may have a password in several places. It is sent, or the task fails: it is never left out.
+#[tokio::test]
+async fn password_of_an_update_is_sent_wherever_the_task_has_it() {
+    let fake = Fake::start().await;
+    fake.state().add("ann");
+    let mut target = fake.target();
+    let tasks = || {
+        [
+            json!({ "account": { "id": "1" }, "changes": { "password": "Quiet-Harbour-77" } }),
+            json!({ "account": { "id": "1", "password": "Quiet-Harbour-77" }, "changes": {} }),
+            json!({ "account": { "id": "1" }, "password": "Quiet-Harbour-77", "changes": {} }),
+        ]
+    };
+    let connector = build(&target).unwrap();
+    for task in tasks() {
+        let error = execute(&connector, Action::UpdateAccount, task).await.unwrap_err();
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied), "{error}");
+        assert!(error.message().contains("does not define how to change password"), "{error}");
+    }
+    let step = json!([{ "method": "PATCH", "path": "/users/{{ current.id }}", "json": { "secret": "{{ changes.password }}" } }]);
+    set(&mut target, "update_account.steps", step);
+    let connector = build(&target).unwrap();
+    for task in tasks() {
+        fake.instead("PATCH /api/users/1", answer(200, json!({})));
+        execute(&connector, Action::UpdateAccount, task).await.unwrap();
+        let requests = fake.server.received_requests().await.unwrap();
+        let sent = requests.iter().rfind(|request| request.method.as_str() == "PATCH").unwrap();
+        assert_eq!(sent.body_json::<Value>().unwrap(), json!({ "secret": "Quiet-Harbour-77" }));
+    }
+}

@@ -10,6 +10,7 @@ use bridgehead_sdk::{
 use bridgehead_test_servers::{Directory, Ds389, Login, OpenLdap, Samba};
 use serde_json::{Map, Value, json};
 
+use crate::forms;
 use crate::proxy;
 use crate::support::{bound_as, connector, find, group_id, id, list, page, run, settings, with};
 use crate::test_target::Server;
@@ -185,6 +186,9 @@ async fn common_tests_pass_on_openldap() {
     let directory = &server.directory;
     rights_to_write::<OpenLdap>(directory).await;
     status_and_password::<OpenLdap>(directory).await;
+    forms::forms_of_a_name::<OpenLdap>(directory).await;
+    forms::password_of_an_update::<OpenLdap>(directory).await;
+    forms::deletion_in_name_only::<OpenLdap>(directory).await;
     refused_deletion::<OpenLdap>(directory, "objectClass: device").await;
     judged_behind_its_groups::<OpenLdap>(directory).await;
     names_of_attributes::<OpenLdap>(directory, "userid").await;
@@ -199,6 +203,9 @@ async fn common_tests_pass_on_389ds() {
     let directory = &server.directory;
     rights_to_write::<Ds389>(directory).await;
     status_and_password::<Ds389>(directory).await;
+    forms::forms_of_a_name::<Ds389>(directory).await;
+    forms::password_of_an_update::<Ds389>(directory).await;
+    forms::deletion_in_name_only::<Ds389>(directory).await;
     refused_deletion::<Ds389>(directory, "objectClass: device").await;
     judged_behind_its_groups::<Ds389>(directory).await;
     names_of_attributes::<Ds389>(directory, "userid").await;
@@ -216,6 +223,8 @@ async fn common_tests_pass_on_samba() {
     let directory = &server.directory;
     rights_to_write::<Samba>(directory).await;
     status_and_password::<Samba>(directory).await;
+    forms::forms_of_a_name::<Samba>(directory).await;
+    forms::password_of_an_update::<Samba>(directory).await;
     refused_deletion::<Samba>(directory, "objectClass: nTFRSSubscriptions").await;
     judged_behind_its_groups::<Samba>(directory).await;
     names_of_attributes::<Samba>(directory, "1.2.840.113556.1.4.221").await;

@@ -8,6 +8,7 @@ mod creating;
 mod ds389;
 mod ds389_replica;
 mod effects;
+mod forms;
 mod half_made;
 mod lagging;
 mod listing;

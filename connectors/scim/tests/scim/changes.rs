@@ -244,3 +244,33 @@ async fn non_text_values_are_not_written_to_text_fields() {
     }
     assert!(fake.changes().await.is_empty());
 }
+
+/// A server may have numbers that JSON parsers round: an identifier of 80 bits, an amount with many digits.
+#[tokio::test]
+async fn put_preserves_numbers_that_a_parser_would_round() {
+    let fake = Fake::able(json!({ "patch": { "supported": false } })).await;
+    let numbers =
+        r#""urn:example:2.0:User":{"badge":12345678901234567890123,"rate":0.12345678901234567890123}"#;
+    let user =
+        format!(r#"{{"id":"u1","userName":"ann","active":true,"title":98765432109876543210987,{numbers}}}"#);
+    fake.get("Users/u1", ResponseTemplate::new(200).set_body_raw(user.clone(), "application/scim+json"))
+        .await;
+    fake.answer("PUT", "Users/u1", ResponseTemplate::new(204)).await;
+    let connector = fake.connector(json!({}));
+    for (action, payload) in [
+        (Action::UpdateAccount, json!({ "account": {"id": "u1"}, "changes": {"department": "R&D"} })),
+        (Action::SuspendAccount, json!({ "account": {"id": "u1"} })),
+        (Action::ResetPassword, json!({ "account": {"id": "u1"}, "password": "Quiet-Harbour-77" })),
+    ] {
+        run(&*connector, action, payload).await.unwrap();
+        let body = String::from_utf8(fake.last("PUT").await.body).unwrap();
+        assert!(
+            body.contains(numbers) && body.contains(r#""title":98765432109876543210987,"#),
+            "{action}: {body}"
+        );
+        serde_json::from_str::<Value>(&body).unwrap();
+    }
+    let account = bridgehead_sdk::Account::by_id("u1");
+    let found = connector.find_account(&account).await.unwrap().unwrap();
+    assert_eq!(found.extra["title"], "98765432109876543210987", "Iden receives the digits");
+}

@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::{Code, Effect, Error, Retry, duplicate_member};
+use crate::{Code, Effect, Error, Retry, duplicate_member, exact};
 
 /// The complete response to one request.
 #[derive(Clone)]
@@ -76,8 +76,20 @@ impl Answer {
     /// Parses the body as JSON. A success without valid JSON is an error with an unknown effect: something between this
     /// host and the target may have responded instead. So is a body in which an object has a member twice: it is unclear which one counts.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        // Some servers start with a byte order mark, which a parser may ignore (RFC 8259, section 8.1).
-        let body = self.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.body);
+        self.parse(self.text())
+    }
+
+    /// Like [`json`](Self::json), but numbers that a parser would change are marked strings: see [`exact`](crate::exact).
+    pub fn json_exact<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        self.parse(&exact::mark(self.text()))
+    }
+
+    /// The body without a byte order mark, which some servers start with and a parser may ignore (RFC 8259, section 8.1).
+    fn text(&self) -> &[u8] {
+        self.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.body)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Error> {
         let parsed = serde_json::from_slice(body).map_err(|error| {
             // The parser's own message may quote the body; its position does not.
             let (line, column) = (error.line(), error.column());

@@ -21,7 +21,14 @@ use crate::value::{Bound, Scalar};
 /// The SQL mode: strict, so that the server rejects values that it would otherwise truncate or round.
 const MODE: &str = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
 
-struct MySql(MySqlConnection);
+/// At most how many bytes a value adds to a statement, beside those of a text.
+const ABOUT_A_VALUE: usize = 64;
+
+struct MySql {
+    connection: MySqlConnection,
+    /// `max_allowed_packet`: the largest statement, with its values, that the server accepts.
+    largest: usize,
+}
 
 /// Opens a connection.
 pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn Session>, Fault> {
@@ -42,9 +49,10 @@ pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn S
         Place::File(path) => options.socket(path),
     };
     let mut connection = options.connect().await.map_err(|error| fault(error, true))?;
-    let version = sqlx::query("SELECT VERSION() AS version").fetch_one(&mut connection).await;
-    let version =
-        version.and_then(|row| row.try_get::<String, _>("version")).map_err(|error| fault(error, true))?;
+    let asked = "SELECT VERSION() AS version, CAST(@@max_allowed_packet AS UNSIGNED) AS largest";
+    let about = sqlx::query(asked).fetch_one(&mut connection).await.map_err(|error| fault(error, true))?;
+    let version: String = about.try_get("version").map_err(|error| fault(error, true))?;
+    let largest: u64 = about.try_get("largest").map_err(|error| fault(error, true))?;
     let seconds = target.statement_timeout.as_secs_f64();
     let limit = if version.contains("MariaDB") {
         format!("max_statement_time = {seconds}")
@@ -57,7 +65,7 @@ pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn S
         "SET SESSION sql_mode = '{MODE}', time_zone = '+00:00', innodb_lock_wait_timeout = {locks}, {limit}"
     );
     connection.execute(AssertSqlSafe(setting)).await.map_err(|error| fault(error, true))?;
-    Ok(Box::new(MySql(connection)))
+    Ok(Box::new(MySql { connection, largest: usize::try_from(largest).unwrap_or(usize::MAX) }))
 }
 
 fn fault(error: sqlx::Error, connecting: bool) -> Fault {
@@ -76,6 +84,13 @@ fn add(arguments: &mut MySqlArguments, bound: &Bound) -> Result<(), Fault> {
     added.map_err(|error| Fault::Unreadable(error.to_string()))
 }
 
+fn size_of_value(bound: &Bound) -> usize {
+    match &bound.value {
+        Scalar::Text(text) => text.len(),
+        _ => 0,
+    }
+}
+
 fn push(answer: &mut Answer, row: &MySqlRow) -> Result<(), Fault> {
     answer.push(row.columns().iter().enumerate().map(|(index, column)| {
         let value = row.try_get_raw(index).map_err(|error| fault(error, false))?;
@@ -85,19 +100,24 @@ fn push(answer: &mut Answer, row: &MySqlRow) -> Result<(), Fault> {
 
 impl MySql {
     async fn execute(&mut self, sql: &'static str) -> Result<(), Fault> {
-        self.0.execute(sql).await.map(drop).map_err(|error| fault(error, false))
+        self.connection.execute(sql).await.map(drop).map_err(|error| fault(error, false))
     }
 }
 
 #[async_trait]
 impl Session for MySql {
     async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault> {
+        // The rest of a statement with values: its identifier, and the type and the length of each.
+        let size: usize = values.iter().map(|bound| size_of_value(bound) + ABOUT_A_VALUE).sum();
+        if size.saturating_add(sql.len()) >= self.largest {
+            return Err(Fault::too_large(self.largest));
+        }
         let mut arguments = MySqlArguments::default();
         for bound in &values {
             add(&mut arguments, bound)?;
         }
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(true);
-        let mut stream = (&mut self.0).fetch_many(query);
+        let mut stream = (&mut self.connection).fetch_many(query);
         let mut answer = Answer::default();
         while let Some(step) = stream.try_next().await.map_err(|error| fault(error, false))? {
             match step {
@@ -109,7 +129,7 @@ impl Session for MySql {
     }
 
     async fn prepare(&mut self, sql: Arc<str>, _: &[Kind]) -> Result<Columns, Fault> {
-        let prepared = self.0.prepare(AssertSqlSafe(sql).into_sql_str()).await;
+        let prepared = self.connection.prepare(AssertSqlSafe(sql).into_sql_str()).await;
         let prepared = prepared.map_err(|error| fault(error, false))?;
         let columns = prepared.columns().iter();
         Ok(columns.map(|one| (one.name().to_owned(), one.type_info().name().to_owned())).collect())
@@ -135,10 +155,10 @@ impl Session for MySql {
     }
 
     async fn ping(&mut self) -> Result<(), Fault> {
-        self.0.ping().await.map_err(|error| fault(error, false))
+        self.connection.ping().await.map_err(|error| fault(error, false))
     }
 
     async fn close(self: Box<Self>) {
-        drop(self.0.close().await);
+        drop(self.connection.close().await);
     }
 }

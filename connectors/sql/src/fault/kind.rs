@@ -13,12 +13,16 @@ pub(crate) enum Kind {
     Rule,
     /// A value does not fit its column.
     Value,
+    /// The statement with its values is larger than the server accepts.
+    TooLarge,
     /// One of the operator's triggers or functions raised the error.
     Raised,
     /// The connector's user does not have the permission.
     Denied,
     /// The connector's user or password is rejected.
     Credential,
+    /// The connector's user has no access to the database.
+    NoAccess,
     /// The server is shutting down or starting up, or ends the connection.
     Unavailable,
     /// The server has no free connections.
@@ -37,6 +41,8 @@ pub(crate) enum Kind {
     Stale,
     /// The statement does not match the database: a syntax error, a missing table.
     Statement,
+    /// The server failed while it ran the statement, and does not say whether another one would succeed.
+    Internal,
     /// The server does not know whether it committed.
     InDoubt,
     /// Anything else.
@@ -59,10 +65,35 @@ impl Kind {
     /// Whether the connection can be used again. Problems that depend on the state of the server or of the connection are checked again on
     /// another one: a kept connection would continue to report a standby.
     pub(crate) fn leaves_connection(self) -> bool {
-        !matches!(self, Self::Unavailable | Self::Resources | Self::ReadOnly | Self::Stale | Self::InDoubt)
+        !matches!(
+            self,
+            Self::Unavailable
+                | Self::NoAccess
+                | Self::Resources
+                | Self::ReadOnly
+                | Self::Stale
+                | Self::Internal
+                | Self::InDoubt
+        )
+    }
+
+    /// The kind of an error that occurs before any statement of a task: it concerns all tasks, whatever its code usually means.
+    pub(super) fn before_statements(self) -> Self {
+        match self {
+            Self::Denied => Self::NoAccess,
+            Self::Credential
+            | Self::NoAccess
+            | Self::TooMany
+            | Self::Resources
+            | Self::ReadOnly
+            | Self::Locked
+            | Self::Stale => self,
+            _ => Self::Unavailable,
+        }
     }
 
     /// The meaning for a task.
+    #[expect(clippy::too_many_lines, reason = "one entry per kind")]
     pub(crate) fn meaning(self) -> Meaning {
         use Code as C;
         use Retry::{Backoff, Never};
@@ -88,6 +119,13 @@ impl Kind {
             Self::Value => {
                 (C::InternalError, Never, Account, false, "a value does not fit its column or its cast")
             }
+            Self::TooLarge => (
+                C::InternalError,
+                Never,
+                Account,
+                false,
+                "a value of the task is larger than the server accepts; raise max_allowed_packet of the server",
+            ),
             Self::Raised => {
                 (C::InternalError, Never, Account, true, "a trigger or a function of the database rejects it")
             }
@@ -101,6 +139,13 @@ impl Kind {
                 false,
                 "the server rejected the connector's user or password; correct user and password in the \
                  app's target",
+            ),
+            Self::NoAccess => (
+                C::PermissionDenied,
+                Backoff,
+                Connection,
+                true,
+                "the connector's user has no access to the database; grant it",
             ),
             Self::Unavailable => {
                 (C::Timeout, Backoff, Connection, true, "the server closes the connection, or accepts none")
@@ -145,6 +190,9 @@ impl Kind {
                 true,
                 "a statement of the configuration does not match the database; correct it, or the table",
             ),
+            Self::Internal => {
+                (C::InternalError, Backoff, Account, true, "the server failed while it ran the statement")
+            }
             Self::InDoubt => {
                 (C::Timeout, Backoff, Account, false, "the server does not know whether it committed")
             }

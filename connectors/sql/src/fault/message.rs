@@ -72,6 +72,28 @@ impl Fault {
         }
     }
 
+    /// A fault of connecting, or of beginning a transaction: no task is to blame for it.
+    pub(crate) fn before_statements(self) -> Self {
+        match self {
+            Self::ServerMessage(told) => {
+                Self::ServerMessage(ServerMessage { kind: told.kind.before_statements(), ..told })
+            }
+            other => other,
+        }
+    }
+
+    /// A MySQL statement that is larger than the server accepts. The server would close the connection, often without saying why.
+    pub(crate) fn too_large(limit: usize) -> Self {
+        Self::ServerMessage(ServerMessage {
+            engine: Engine::Mysql,
+            code: mysql::TOO_LARGE.to_string(),
+            kind: Kind::TooLarge,
+            constraint: None,
+            message: format!("a statement is larger than max_allowed_packet ({limit} bytes)"),
+            ends_connection: false,
+        })
+    }
+
     /// Whether other existing connections are also unusable, because the server was replaced or is in a different state.
     pub(crate) fn is_of_all_connections(&self) -> bool {
         matches!(self, Self::ServerMessage(told) if matches!(told.kind, Kind::ReadOnly | Kind::Unavailable | Kind::Stale))
@@ -101,9 +123,15 @@ fn is_tls(error: &std::io::Error) -> bool {
 fn told(engine: Engine, error: &dyn sqlx::error::DatabaseError, connecting: bool) -> ServerMessage {
     let message = error.message().to_owned();
     if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        let ends_connection = matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic);
         let kind = match error.code() {
             postgres::OF_POOL if connecting => postgres::refused_by_pool(&message),
             state => postgres::kind(state),
+        };
+        let kind = match kind {
+            // A server that ends the connection for an unknown reason does not judge the statement.
+            Kind::Internal | Kind::Other if ends_connection => Kind::Unavailable,
+            kind => kind,
         };
         return ServerMessage {
             engine,
@@ -111,7 +139,7 @@ fn told(engine: Engine, error: &dyn sqlx::error::DatabaseError, connecting: bool
             kind,
             constraint: error.constraint().or(error.column()).map(str::to_owned),
             message,
-            ends_connection: matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic),
+            ends_connection,
         };
     }
     if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
@@ -122,7 +150,7 @@ fn told(engine: Engine, error: &dyn sqlx::error::DatabaseError, connecting: bool
             code: number.to_string(),
             kind,
             constraint: mysql::constraint(number, &message),
-            ends_connection: false,
+            ends_connection: kind == Kind::TooLarge,
             message,
         };
     }

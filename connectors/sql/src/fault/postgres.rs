@@ -25,14 +25,19 @@ pub(super) fn kind(state: &str) -> Kind {
         "P0001" => Kind::Raised,
         "42501" => Kind::Denied,
         "40003" | "08007" => Kind::InDoubt,
-        "57014" => Kind::Cancelled,
+        "57014" | "25P04" => Kind::Cancelled,
         "53300" => Kind::TooMany,
         "55P03" | "55006" => Kind::Locked,
-        "40001" | "40P01" | "40002" => Kind::Conflict,
+        "40001" | "40P01" | "40002" | "72000" => Kind::Conflict,
         "25006" => Kind::ReadOnly,
         // A prepared statement that is missing or exists twice, or a transaction that does not exist or already does.
         "26000" | "42P05" | "25P01" | "25001" | "08P01" => Kind::Stale,
-        "3D000" | "25P03" => Kind::Unavailable,
+        // The last one: another server that a foreign table is in cannot be reached.
+        "3D000" | "25P03" | "HV00N" => Kind::Unavailable,
+        // Such as a concurrent change of a table, or an extension that reports nothing more precise.
+        "XX000" => Kind::Internal,
+        // Such as a materialized view that was never filled.
+        "55000" => Kind::Statement,
         // A name that comes from a value: a role, a database.
         "42704" | "42939" | "42602" | "42622" => Kind::Other,
         _ => match state.get(..2) {
@@ -95,6 +100,13 @@ mod tests {
             ("40003", Kind::InDoubt),
             ("53300", Kind::TooMany),
             ("53100", Kind::Resources),
+            ("XX000", Kind::Internal),
+            ("XX001", Kind::Resources),
+            ("54000", Kind::Other),
+            ("55000", Kind::Statement),
+            ("25P04", Kind::Cancelled),
+            ("72000", Kind::Conflict),
+            ("HV00N", Kind::Unavailable),
             ("57014", Kind::Cancelled),
             ("55P03", Kind::Locked),
             ("40001", Kind::Conflict),

@@ -33,11 +33,13 @@ pub(super) fn kind(code: i32, message: &str) -> Kind {
 }
 
 fn is_about_a_statement(message: &str) -> bool {
-    const BEGINNINGS: [&str; 10] = [
+    const BEGINNINGS: [&str; 12] = [
         "cannot ",
         "no such",
         "near ",
         "ambiguous",
+        "error in ",
+        "foreign key mismatch",
         "incomplete",
         "wrong number",
         "unrecognized",
@@ -78,6 +80,8 @@ mod tests {
             (1, "no such table: acounts", Kind::Statement),
             (1, "near \"SELEC\": syntax error", Kind::Statement),
             (1, "cannot UPDATE generated column \"note\"", Kind::Statement),
+            (1, "error in trigger audit: no such table: main.log", Kind::Statement),
+            (1, "foreign key mismatch - \"seats\" referencing \"teams\"", Kind::Statement),
             (1, "malformed JSON", Kind::Value),
         ];
         for (code, message, expected) in table {

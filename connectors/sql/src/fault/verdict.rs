@@ -128,7 +128,8 @@ fn is_in_doubt(fault: &Fault, doing: Doing<'_>) -> bool {
     match fault {
         Fault::Lost(_) | Fault::Silent => true,
         Fault::ServerMessage(told) => {
-            told.ends_connection || matches!(told.kind, Kind::InDoubt | Kind::Unavailable | Kind::Resources)
+            told.ends_connection
+                || matches!(told.kind, Kind::InDoubt | Kind::Unavailable | Kind::Resources | Kind::Internal)
         }
         _ => false,
     }

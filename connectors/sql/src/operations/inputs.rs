@@ -42,7 +42,7 @@ pub(super) enum Refusal {
     #[error("changes.id must not change: an identifier never changes")]
     Identifier,
     /// The field has the name of a secret.
-    #[error("changes.{0} has the name of a secret; change a password with reset_password")]
+    #[error("{0} has the name of a secret; change a password with reset_password")]
     Secret(String),
     /// The new value of a string field is not a string.
     #[error("changes.{0} must be a text")]
@@ -139,6 +139,10 @@ impl Inputs {
     ) -> Result<Vec<String>, Refusal> {
         if let Some(name) = update.no_text() {
             return Err(Refusal::NoText(name));
+        }
+        // Wherever the task has it: it must not be reported as set.
+        if update.password.is_some() {
+            return Err(Refusal::Secret("password".to_owned()));
         }
         let mut changed = Vec::new();
         for (name, value) in &update.changes {

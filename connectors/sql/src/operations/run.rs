@@ -66,7 +66,12 @@ impl Database {
                     inputs.id = Some(self.returned(step, column, &answer, purpose)?);
                 }
                 let rows = rows_of(step, &answer);
-                if let Some(table) = step.one_row_of.as_ref().filter(|_| rows > 1) {
+                let mut limited = step.one_row_of.clone();
+                if rows > 1 && limited.is_none() && step.is_open() {
+                    let behind = self.written_behind_view(lease, &step.statement.sql).await;
+                    limited = behind.map_err(|fault| self.verdicts.of(&fault, purpose.doing))?;
+                }
+                if let Some(table) = limited.filter(|_| rows > 1) {
                     let why = format!(
                         "{} changes {rows} rows of {table}, but a task must not change other accounts; nothing was \
                          changed. Make its condition select one row, or set many_rows = true for this statement",

@@ -23,4 +23,4 @@ pub(crate) use parameter::{Kind, Parameter, Source};
 pub(crate) use records::{Listing, Members, Type};
 pub(crate) use statement::Statement;
 pub(crate) use steps::{Expectation, Refusal, Role, Step};
-pub(crate) use writes::{reads_from, writes};
+pub(crate) use writes::{reads_from, shows_rows_of, writes};

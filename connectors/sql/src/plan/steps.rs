@@ -27,7 +27,7 @@ impl Step {
     }
 
     /// Whether the statement changes data and leaves open how many rows.
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         matches!(self.role, Role::Run { expect: None, may_change_many: false, .. })
     }
 

@@ -120,6 +120,37 @@ pub(crate) fn reads_from(sql: &str) -> Option<String> {
     table(tokens.get(at + 1..)?).map(|(table, _)| table)
 }
 
+/// The tables whose rows a query shows: the first one after each `FROM`, but not in subqueries for single values.
+pub(crate) fn shows_rows_of(sql: &str) -> Vec<String> {
+    let tokens = tokens(sql);
+    let mut tables = Vec::new();
+    // For each open parenthesis, whether what it contains is a part of the query itself.
+    let mut open: Vec<bool> = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| tokens.get(at));
+        match token {
+            Token::Sign('(') => {
+                let part = ["FROM", "AS", "UNION", "ALL", "EXCEPT", "INTERSECT"];
+                let is_part = before.is_none_or(|before| {
+                    part.iter().any(|word| is_word(before, word))
+                        || *before == Token::Sign('(') && open.last().copied().unwrap_or(true)
+                });
+                open.push(is_part);
+            }
+            Token::Sign(')') => drop(open.pop()),
+            token if is_word(token, "FROM") && open.iter().all(|is_part| *is_part) => {
+                let rest = tokens.get(at + 1..).unwrap_or_default();
+                let begin = rest.iter().position(|token| *token != Token::Sign('(')).unwrap_or(rest.len());
+                let rest = rest.get(begin..).unwrap_or_default();
+                let is_query = rest.first().is_none_or(|token| is_word(token, "SELECT"));
+                tables.extend((!is_query).then(|| table(rest)).flatten().map(|(table, _)| table));
+            }
+            _ => {}
+        }
+    }
+    tables
+}
+
 /// A name with an optional schema, and the remaining tokens.
 fn table(tokens: &[Token]) -> Option<(String, &[Token])> {
     match tokens {
@@ -295,6 +326,25 @@ mod tests {
                    c AS (UPDATE s.\"Old\" SET x = 1) INSERT INTO archive SELECT * FROM a";
         assert_eq!(written_inside(sql), ["people", "Old"]);
         assert!(written_inside("INSERT INTO a (\"update\", b) VALUES ('(DELETE FROM c)', 1)").is_empty());
+    }
+
+    #[test]
+    fn tables_behind_a_view_are_detected() {
+        for (sql, tables) in [
+            (" SELECT u.id, u.login FROM users u WHERE NOT u.gone;", vec!["users"]),
+            ("SELECT u.id FROM (users u JOIN dept d ON ((d.id = u.dept)))", vec!["users"]),
+            (
+                "select `shop`.`u`.`id` AS `id` from (`shop`.`users` `u` left join `shop`.`dept` `d` on(1))",
+                vec!["users"],
+            ),
+            ("CREATE VIEW v AS SELECT id, (SELECT max(at) FROM sessions) FROM people", vec!["people"]),
+            ("SELECT id FROM people UNION ALL SELECT id FROM guests", vec!["people", "guests"]),
+            ("SELECT x.id FROM (SELECT id FROM people WHERE id IN (SELECT id FROM other)) x", vec!["people"]),
+            ("SELECT extract(year FROM born) FROM people", vec!["people"]),
+            ("SELECT 1", vec![]),
+        ] {
+            assert_eq!(shows_rows_of(sql), tables, "{sql}");
+        }
     }
 
     #[test]

@@ -79,6 +79,20 @@ async fn failure_before_commit_is_not_applied() {
         "{error}"
     );
 
+    // The server cannot run one statement: other tasks are not held because of it.
+    crm.server.sql(
+        "crm",
+        "CREATE FUNCTION broken() RETURNS int LANGUAGE plpgsql AS $$ BEGIN \
+                           RAISE EXCEPTION 'cache lookup failed' USING ERRCODE = 'XX000'; END $$",
+    );
+    let broken = json!({ "require": "SELECT broken()", "otherwise": "INTERNAL_ERROR" });
+    let error = fails(&*then(&crm, broken).connector(), "broken").await;
+    assert_eq!(
+        parts(&error),
+        (Code::InternalError, Effect::NotApplied, Retry::Backoff, Subject::Account),
+        "{error}"
+    );
+
     crm.server.sql("crm", "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
                            RAISE EXCEPTION 'closed on Sundays'; END $$; \
                            CREATE TRIGGER sundays BEFORE INSERT ON web_sessions FOR EACH ROW EXECUTE FUNCTION refuse()");
@@ -93,7 +107,7 @@ async fn failure_before_commit_is_not_applied() {
     assert_eq!(parts(&error), (Code::RateLimited, Effect::NotApplied, Retry::Backoff, Subject::Connection));
 
     let connector = crm.example().connector();
-    for name in ["check", "expect", "null", "hunter2", "killed", "slow", "sunday"] {
+    for name in ["check", "expect", "null", "hunter2", "killed", "slow", "broken", "sunday"] {
         assert_eq!(find(&*connector, name).await, None, "{name}");
     }
 }
@@ -150,6 +164,15 @@ async fn errors_common_to_all_tasks_are_connection_errors() {
 
     sql("CREATE ROLE full_up LOGIN PASSWORD 'full-secret-1' CONNECTION LIMIT 0");
     later(Code::RateLimited, &check(crm.example().login("full_up", "full-secret-1")).await);
+
+    // The server has the database, but does not let the user in, or nobody.
+    let settings = crm.example();
+    sql("CREATE ROLE shut_out LOGIN PASSWORD 'shut-secret-1'; REVOKE CONNECT ON DATABASE crm FROM PUBLIC");
+    let shut_out = settings.clone().login("shut_out", "shut-secret-1").connector();
+    later(Code::PermissionDenied, &fails(&*shut_out, "ann").await);
+    sql("GRANT CONNECT ON DATABASE crm TO PUBLIC");
+    sql("CREATE DATABASE closed ALLOW_CONNECTIONS false");
+    later(Code::Timeout, &fails(&*settings.with("database", "closed").connector(), "ann").await);
 
     // A user without read permission cannot read any account.
     sql("CREATE ROLE blind LOGIN PASSWORD 'blind-secret-1'");

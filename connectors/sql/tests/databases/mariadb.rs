@@ -253,6 +253,49 @@ async fn mariadb_errors_are_reported_and_rolled_back() {
     assert_eq!(parts(&error), not_applied(Code::RateLimited, Retry::Backoff, Subject::Connection), "{error}");
 }
 
+/// The server closes the connection without reading the rest of the statement, so its error may never arrive.
+#[tokio::test(flavor = "multi_thread")]
+async fn value_that_mariadb_does_not_accept_fails_its_task_alone() {
+    let shop = Shop::start().await;
+    shop.server.sql("shop", "SET GLOBAL max_allowed_packet = 1048576");
+    let long = json!([
+        INSERT,
+        "UPDATE accounts SET display_name = LEFT(:display_name, 9) WHERE username = :username"
+    ]);
+    let connector = shop.example().with("actions.create_account", long).connector();
+    let task = |name: &str, size: usize| json!({ "account": { "username": name, "display_name": "x".repeat(size) } });
+    for size in [(1 << 20) + 1, 3 << 20, 20 << 20] {
+        let error = execute(&*connector, CREATE, task("bob", size)).await.unwrap_err();
+        let alone = (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account);
+        assert_eq!(parts(&error), alone, "{size}: {error}");
+        assert!(error.message().contains("max_allowed_packet of the server [MySQL 1153]"), "{error}");
+        assert_eq!(find(&*connector, "bob").await, None);
+        let error = connector.find_account(&Account::by_username("y".repeat(size))).await.unwrap_err();
+        assert_eq!((error.retry(), error.subject()), (Retry::Never, Subject::Account), "{size}: {error}");
+    }
+    execute(&*connector, CREATE, task("ann", 1 << 19)).await.unwrap();
+}
+
+/// An error that an administrator causes for all tasks, by changing what a statement needs, holds them: none of them is to blame.
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_view_holds_the_tasks_of_mariadb() {
+    let shop = Shop::start().await;
+    let sql = |statement: &str| shop.server.sql("shop", statement);
+    sql("CREATE TABLE extra (username VARCHAR(190)); \
+         CREATE VIEW people AS SELECT a.username FROM accounts a LEFT JOIN extra USING (username)");
+    let step =
+        json!({ "unless": "SELECT 1 FROM people WHERE username = :username", "otherwise": "INTERNAL_ERROR" });
+    let connector = shop.example().with("actions.create_account", json!([step, INSERT])).connector();
+    create(&*connector, "ann").await;
+    sql("DROP TABLE extra");
+    let error = fails(&*connector, "bob").await;
+    assert_eq!(
+        parts(&error),
+        (Code::InternalError, Effect::NotApplied, Retry::Backoff, Subject::Connection),
+        "{error}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn mariadb_uses_tls_and_a_lost_commit_has_unknown_effect() {
     let shop = Shop::start().await;

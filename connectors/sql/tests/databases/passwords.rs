@@ -109,3 +109,23 @@ async fn other_changes_do_not_hide_a_reset_that_changes_no_row() {
         execute(&*steps(&[wrong, set, other]), Action::ResetPassword, reset).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_with_a_password_is_refused_wherever_the_task_has_it() {
+    let wiki = Wiki::start().await;
+    let connector = wiki.example("app.sqlite").patient().connector();
+    let id = create(&*connector, "ann").await;
+    for task in [
+        json!({ "account": { "id": id }, "changes": { "first_name": "Ann", "new_password": "hunter3-éü" } }),
+        json!({ "account": { "id": id, "password": "hunter3-éü" }, "changes": { "first_name": "Ann" } }),
+        json!({ "account": { "id": id }, "password": "hunter3-éü", "changes": { "first_name": "Ann" } }),
+    ] {
+        let error = execute(&*connector, Action::UpdateAccount, task).await.unwrap_err();
+        assert_eq!(error.effect(), Effect::NotApplied, "{error}");
+        assert!(
+            error.message().contains("reset_password") && !error.message().contains("hunter3"),
+            "{error}"
+        );
+        assert_eq!(find(&*connector, "ann").await.unwrap().first_name, None);
+    }
+}

@@ -172,3 +172,42 @@ async fn other_tables_may_have_several_rows_unless_these_are_passwords() {
     assert!(error.message().contains("actions.reset_password.0 changes 2 rows of secrets"), "{error}");
     assert_eq!(count(&mut file, unchanged).await, 1);
 }
+
+/// Accounts are read from a view, and statements write to the table behind it: they are limited as well. Other tables are not.
+async fn behind_a_view_is_limited(example: &Example, select: &str) {
+    let example = example.clone().patient();
+    let plain = example.connector();
+    let id = create(&*plain, "ann").await;
+    create(&*plain, "bob").await;
+    let before = all(&*plain).await;
+    let viewed = example.with("accounts.select", select.replace("FROM accounts", "FROM staff"));
+    let task = json!({ "account": { "id": id }, "changes": { "first_name": "Ann" } });
+    let everybody = "UPDATE accounts SET first_name = :first_name WHERE username <> '' OR id = :id";
+    let connector = viewed.clone().with("actions.update_account", json!([everybody])).connector();
+    let error = execute(&*connector, Action::UpdateAccount, task.clone()).await.unwrap_err();
+    assert!(error.message().contains("actions.update_account.0 changes 2 rows of accounts"), "{error}");
+    assert_eq!(error.effect(), Effect::NotApplied);
+    assert_eq!(all(&*plain).await, before);
+    let one = "UPDATE accounts SET first_name = :first_name WHERE id = :id";
+    let marks = "DELETE FROM marks WHERE :id IS NOT NULL";
+    let connector = viewed.with("actions.update_account", json!([one, marks])).connector();
+    execute(&*connector, Action::UpdateAccount, task).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statement_on_the_table_behind_a_view_is_limited_to_one_account() {
+    let views = "CREATE VIEW inner_staff AS SELECT a.* FROM accounts a WHERE a.username <> 'root'; \
+                 CREATE VIEW staff AS SELECT * FROM inner_staff; \
+                 CREATE TABLE marks (at VARCHAR(9)); INSERT INTO marks VALUES ('1'), ('2')";
+    let wiki = Wiki::start().await;
+    open(&wiki.path("app.sqlite")).await.execute(views).await.unwrap();
+    let select = |example: &Example| example.target["accounts"]["select"].as_str().unwrap().to_owned();
+    let example = wiki.example("app.sqlite");
+    behind_a_view_is_limited(&example, &select(&example)).await;
+    let crm = Crm::start().await;
+    crm.server.sql("crm", views);
+    behind_a_view_is_limited(&crm.example(), &select(&crm.example())).await;
+    let shop = Shop::start().await;
+    shop.server.sql("shop", views);
+    behind_a_view_is_limited(&shop.example(), &select(&shop.example())).await;
+}

@@ -72,10 +72,8 @@ fn dangerous_values_are_warned_about() {
     let variables = environment(&[("BRIDGEHEAD_LOG_LEVEL", "debug"), ("BRIDGEHEAD_BRIDGE_API_KEY", "k")]);
     assert_eq!(
         usual.warnings(&variables),
-        [
-            "the environment variable BRIDGEHEAD_LOG_LEVEL is ignored: use upper-case letters, and two underscores \
-             between levels; write BRIDGEHEAD__LOG__LEVEL"
-        ]
+        ["the environment variable BRIDGEHEAD_LOG_LEVEL is ignored: use the prefix BRIDGEHEAD__, \
+             upper-case letters, and two underscores between levels; write BRIDGEHEAD__LOG__LEVEL"]
     );
 }
 

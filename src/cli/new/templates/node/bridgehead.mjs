@@ -130,7 +130,8 @@ export class Connector {
   async find(account) {
     const field = ["id", "username", "email"].find((name) => account[name]);
     if (!field) return null;
-    const fold = (text) => (field === "id" ? String(text) : String(text).toLowerCase());
+    const folded = (text) => text.normalize("NFD").toLowerCase().normalize("NFC");
+    const fold = (text) => (field === "id" ? String(text) : folded(String(text)));
     const records = await this.search(field, String(account[field]));
     // Unreadable data does not prove that the account is missing.
     if (!records.every((one) => one && isId(one.id))) throw new Failure("INTERNAL_ERROR", `${this.app} answered with an account that has no id`);
@@ -174,6 +175,26 @@ export class Connector {
   }
 }
 
+/** What `JSON.parse` changes in silence: it drops the first of two members with the same name, and rounds whole numbers above 2^53. */
+export function misread(text) {
+  const open = []; // the names of the members of each object that is open; null for a list
+  let last;
+  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]|-?\d[\d.eE+-]*/gs)) {
+    if (token === "{") open.push(new Set());
+    else if (token === "[") open.push(null);
+    else if (token === "}" || token === "]") open.pop();
+    else if (token === ":") {
+      const name = JSON.parse(last), names = open.at(-1);
+      if (names.has(name)) return "an object that has a member twice";
+      names.add(name);
+    } else if (/^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token))) {
+      return "a number that JavaScript would round; have it send text, or read the number as text";
+    }
+    last = token;
+  }
+  return null;
+}
+
 /** An HTTP API with JSON. Every unsuccessful response is a Failure that says what it means; redirects are not followed. */
 export class Http {
   constructor(connector, url, { headers = {}, timeout = 20 } = {}) {
@@ -184,6 +205,20 @@ export class Http {
   /** Returns the JSON response to a GET; null for a 404 with `absent`, for paths whose 404 definitely means "does not exist". */
   get(path, query = {}, { absent = false } = {}) {
     return this.send("GET", path, { query, absent });
+  }
+
+  /** Yields every page of a search: `next` is the member with the cursor of the next page, `cursor` the parameter for it. A cursor that
+   *  comes again is a Failure, because the search would never end. */
+  async *pages(path, query, { cursor, next }) {
+    const seen = new Set();
+    for (let at = null; ; ) {
+      const page = await this.get(path, { ...query, [cursor]: at });
+      yield page;
+      at = page[next];
+      if (at === null) return;
+      if (seen.has(at)) throw new Failure("INTERNAL_ERROR", `${this.app} answers a search with the same cursor twice`);
+      seen.add(at);
+    }
   }
 
   /** Sends a request once: bridgehead decides about retries. `path` is a string, or an array of its segments. */
@@ -216,6 +251,8 @@ export class Http {
     } catch {
       throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with invalid JSON`);
     }
+    const fault = misread(text);
+    if (fault) throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with ${fault}`);
     // Null means that it does not exist, which only a 404 proves.
     if (found === null && !changes)
       throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with nothing in it`);

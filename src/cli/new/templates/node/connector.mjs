@@ -34,12 +34,9 @@ class Target extends Connector {
       return user ? [this.record(user)] : [];
     }
     const found = [];
-    for (let after = null; ; ) {
-      const page = await this.api.get("/users", { [FIELDS[field]]: text, after, limit: this.page });
-      found.push(...page.items.map(this.record));
-      if (page.next === null) return found;
-      after = page.next;
-    }
+    const pages = this.api.pages("/users", { [FIELDS[field]]: text, limit: this.page }, { cursor: "after", next: "next" });
+    for await (const page of pages) found.push(...page.items.map(this.record));
+    return found;
   }
 
   async create_account(task) {

@@ -14,6 +14,7 @@ import ssl
 import sys
 import threading
 import traceback
+import unicodedata
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -50,6 +51,11 @@ def refused(message, **parts):
 
 def is_id(value):
     return isinstance(value, str) and value != ""
+
+
+def _folded(name):
+    """A name without the differences of case and of Unicode forms."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 class Task:
@@ -145,7 +151,7 @@ class Connector:
         if field is None:
             return None
         wanted = str(account[field])
-        same = (lambda text: text == wanted) if field == "id" else (lambda text: text.casefold() == wanted.casefold())
+        same = (lambda text: text == wanted) if field == "id" else (lambda text: _folded(text) == _folded(wanted))
         records = self.search(field, wanted)
         # Unreadable data does not prove that the account is missing.
         if not all(is_id(one.get("id")) for one in records):
@@ -207,6 +213,20 @@ class Http:
     def get(self, path, absent=False, **query):
         """Returns the JSON response to a GET; None for a 404 with `absent`, for paths whose 404 definitely means "does not exist"."""
         return self.send("GET", path, query=query, absent=absent)
+
+    def pages(self, path, query, cursor, next):
+        """Yields every page of a search: `next` is the member with the cursor of the next page, `cursor` the parameter for it. A cursor
+        that comes again is a Failure, because the search would never end."""
+        query, seen = dict(query), set()
+        while True:
+            page = self.get(path, **query)
+            yield page
+            query[cursor] = page[next]
+            if page[next] is None:
+                return
+            if page[next] in seen:
+                raise Failure("INTERNAL_ERROR", f"{self.app} answers a search with the same cursor twice")
+            seen.add(page[next])
 
     def send(self, method, path, body=None, query=None, absent=False):
         """Sends a request once: bridgehead decides about retries. `path` is a string, or a list of its segments."""

@@ -31,13 +31,8 @@ class Target(Connector):
         if field == "id":
             user = self.api.get(["users", text], absent=True)
             return [self.record(user)] if user else []
-        found, after = [], None
-        while True:
-            page = self.api.get("/users", after=after, limit=self.page, **{FIELDS[field]: text})
-            found += [self.record(user) for user in page["items"]]
-            after = page["next"]
-            if after is None:
-                return found
+        pages = self.api.pages("/users", {FIELDS[field]: text, "limit": self.page}, cursor="after", next="next")
+        return [self.record(user) for page in pages for user in page["items"]]
 
     def create_account(self, task):
         return self.api.send("POST", "/users", self.body(task))["id"]
