@@ -50,6 +50,13 @@ pub(super) enum Told {
     Nothing(String),
 }
 
+impl Told {
+    /// What Iden said before a sync of ours.
+    fn before_ours(self) -> Self {
+        if let Self::SyncedAt(_) = self { Self::NoTime } else { self }
+    }
+}
+
 /// Whether the last sync recorded here is the last one that Iden has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Currency {
@@ -94,7 +101,7 @@ impl Preparing<'_, '_> {
                 }
             }
             (Some(_), _) => Baseline::Known,
-            (None, Told::SyncedAt(at)) => {
+            (None, Told::SyncedAt(at)) if !self.is_our_first(at).await? => {
                 Baseline::Lost(format!("Iden says that the app was last synced at {at}"))
             }
             (None, told) => match snapshots.past(app).await? {
@@ -102,10 +109,16 @@ impl Preparing<'_, '_> {
                     Baseline::Lost("an earlier sync here found records in Iden".into())
                 }
                 Some(BaselineOrigin::Ours) => Baseline::First,
-                None => Baseline::Unproven(told),
+                None => Baseline::Unproven(told.before_ours()),
             },
         };
         Ok(())
+    }
+
+    /// Whether Iden's time may be that of a first sync whose `complete` had no response: it has taken effect after the sync was given up.
+    async fn is_our_first(&self, said: Timestamp) -> Result<bool, Error> {
+        let known = self.run.app.snapshots.iden_time(&self.run.app.key).await?;
+        Ok(known.pending_since.is_some_and(|sent| may_be_ours(said, sent)))
     }
 
     /// Decides for a new state folder whether the app was synced before, for the handling of tasks. This must happen now: later, Iden's
@@ -202,8 +215,16 @@ fn currency(known: IdenTime, completed_at: Timestamp, said: Timestamp) -> Curren
         return Currency::Current;
     }
     let unheard = known.pending_since.or_else(|| known.synced_at.is_none().then_some(completed_at));
-    let is_ours = unheard.is_some_and(|ours| said <= ours.saturating_add(OURS).unwrap_or(Timestamp::MAX));
-    if is_ours { Currency::Learned(said) } else { Currency::Stale(said) }
+    if unheard.is_some_and(|sent| may_be_ours(said, sent)) {
+        Currency::Learned(said)
+    } else {
+        Currency::Stale(said)
+    }
+}
+
+/// Whether Iden's time can be that of a `complete` sent at this time by our clock.
+fn may_be_ours(said: Timestamp, sent: Timestamp) -> bool {
+    said <= sent.saturating_add(OURS).unwrap_or(Timestamp::MAX)
 }
 
 /// Evaluates the responses to the pushed pages. Iden may know a few accounts of an app that was never synced: those created by tasks.

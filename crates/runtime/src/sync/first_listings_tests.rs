@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::proof_tests::{APP, World};
 use super::{Options, Summary};
 use bridgehead_config::WithoutProof;
+use bridgehead_store::{BaselineOrigin, Trust};
 
 /// A target that lists these accounts; if the listing is not whole, the next page cannot be read.
 struct Target {
@@ -77,4 +78,32 @@ async fn accounts_of_a_held_listing_do_not_count_once_a_sync_has_completed() {
     assert_eq!(sync(&world, 0..400, true).await.result.as_str(), "completed");
     assert_eq!(sync(&world, 1000..1400, true).await.result.as_str(), "held");
     assert_eq!((sync(&world, 0..400, true).await.result.as_str(), active(&world)), ("completed", 400));
+}
+
+/// The `complete` of the first sync had no response, the sync was given up, and the request took effect afterwards.
+#[tokio::test]
+async fn first_sync_that_iden_completed_late_is_not_a_lost_state() {
+    let ours = Some(BaselineOrigin::Ours);
+    // Whether a `complete` was sent, whose records Iden had, and how the next sync ends.
+    for (was_sent, past, wanted) in [
+        (true, ours, "completed"),
+        (false, ours, "held"),
+        (true, None, "held"),
+        (true, Some(BaselineOrigin::Lost), "held"),
+    ] {
+        let world = World::new().await;
+        assert_eq!(sync(&world, 0..400, true).await.result.as_str(), "completed");
+        let world = world.with_new_state().await;
+        let app = world.app(Arc::new(Target { accounts: 0..0, is_whole: true }), WithoutProof::Hold);
+        app.snapshots.begin(&app.key).await.unwrap();
+        if was_sent {
+            app.snapshots.prepare_commit(&app.key, app.shared.clock.now(), &[]).await.unwrap();
+        }
+        app.snapshots.retain(&app.key, Trust::Accepted).await.unwrap();
+        if let Some(past) = past {
+            app.snapshots.set_past(&app.key, past).await.unwrap();
+        }
+        let summary = sync(&world, 0..400, true).await;
+        assert_eq!(summary.result.as_str(), wanted, "{was_sent} {past:?}: {summary:?}");
+    }
 }

@@ -99,6 +99,13 @@ impl World {
         Self { sandbox, journal, _folder: folder }
     }
 
+    /// The same Bridge, and a new state folder.
+    pub(super) async fn with_new_state(self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Arc::new(Sqlite::open(&folder.path().join("state")).await.unwrap());
+        Self { sandbox: self.sandbox, journal, _folder: folder }
+    }
+
     async fn sync(
         &self,
         target: impl Connector + 'static,
