@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bridgehead_resilience::{Attempt, Interrupted, Next, Retry, SeededRng};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,9 @@ use self::patience::Attempts;
 pub(crate) use self::patience::Patience;
 use super::policies;
 use bridgehead_bridge::{Api, Error, Operation, Refs};
+
+/// A smaller difference between the clocks is not corrected: all comparisons of our times with Iden's tolerate it.
+const FAR_OFF: SignedDuration = SignedDuration::from_mins(10);
 
 /// The Bridge client of one app.
 pub(crate) struct Upstream {
@@ -41,6 +45,12 @@ impl Upstream {
     /// The form of references in the records that are pushed.
     pub(crate) fn refs(&self) -> Refs {
         self.api.refs()
+    }
+
+    /// Iden's time at a time of this machine's clock. A clock that is far off is corrected by the date of Iden's last response.
+    pub(crate) fn iden_time(&self, ours: Timestamp) -> Timestamp {
+        let ahead = self.api.clock().map_or(SignedDuration::ZERO, |reading| reading.ahead);
+        iden_time(ours, ahead)
     }
 
     /// Makes a call, and repeats it as far as `patience` goes. `notify` hears of each failure after which it is repeated.
@@ -198,6 +208,10 @@ impl std::fmt::Debug for Upstream {
             .field("access", &self.access)
             .finish_non_exhaustive()
     }
+}
+
+fn iden_time(ours: Timestamp, ahead: SignedDuration) -> Timestamp {
+    if ahead.abs() < FAR_OFF { ours } else { ours.saturating_sub(ahead).unwrap_or(ours) }
 }
 
 /// What a response shows about access. A call about all apps says nothing about a single app, except that a refused key affects every call.

@@ -190,3 +190,13 @@ async fn retries_do_not_nest() {
         assert!(pair[1] - pair[0] >= least, "request {n}: {:?}", pair[1] - pair[0]);
     }
 }
+
+#[test]
+fn only_a_clock_that_is_far_off_is_corrected() {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    for (ahead, iden) in
+        [(0, 100_000), (599, 100_000), (-599, 100_000), (57_600, 42_400), (-147_600, 247_600)]
+    {
+        assert_eq!(super::iden_time(at(100_000), SignedDuration::from_secs(ahead)), at(iden), "{ahead}");
+    }
+}

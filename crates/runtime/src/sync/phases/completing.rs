@@ -33,7 +33,9 @@ impl<'r, 'a> Completing<'r, 'a> {
         // previous state.
         let losses =
             self.run.record.measured.losses.as_deref().map(Losses::of_those_left).unwrap_or_default();
-        app.snapshots.prepare_commit(&app.key, app.shared.clock.now(), &losses).await?;
+        // Iden's time of this sync is compared with it, possibly by another node, whose clock may differ by any amount.
+        let at = app.upstream.iden_time(app.shared.clock.now());
+        app.snapshots.prepare_commit(&app.key, at, &losses).await?;
         let completed = {
             let sending = app.fence.sending().await;
             session::complete(&self.permit, self.run, &session, &sending, stop).await
