@@ -50,13 +50,6 @@ pub(super) enum Told {
     Nothing(String),
 }
 
-impl Told {
-    /// What Iden said before a sync of ours.
-    fn before_ours(self) -> Self {
-        if let Self::SyncedAt(_) = self { Self::NoTime } else { self }
-    }
-}
-
 /// Whether the last sync recorded here is the last one that Iden has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Currency {
@@ -101,7 +94,7 @@ impl Preparing<'_, '_> {
                 }
             }
             (Some(_), _) => Baseline::Known,
-            (None, Told::SyncedAt(at)) if !self.is_our_first(at).await? => {
+            (None, Told::SyncedAt(at)) => {
                 Baseline::Lost(format!("Iden says that the app was last synced at {at}"))
             }
             (None, told) => match snapshots.past(app).await? {
@@ -109,16 +102,10 @@ impl Preparing<'_, '_> {
                     Baseline::Lost("an earlier sync here found records in Iden".into())
                 }
                 Some(BaselineOrigin::Ours) => Baseline::First,
-                None => Baseline::Unproven(told.before_ours()),
+                None => Baseline::Unproven(told),
             },
         };
         Ok(())
-    }
-
-    /// Whether Iden's time may be that of a first sync whose `complete` had no response: it has taken effect after the sync was given up.
-    async fn is_our_first(&self, said: Timestamp) -> Result<bool, Error> {
-        let known = self.run.app.snapshots.iden_time(&self.run.app.key).await?;
-        Ok(known.pending_since.is_some_and(|sent| may_be_ours(said, sent)))
     }
 
     /// Decides for a new state folder whether the app was synced before, for the handling of tasks. This must happen now: later, Iden's
@@ -215,16 +202,8 @@ fn currency(known: IdenTime, completed_at: Timestamp, said: Timestamp) -> Curren
         return Currency::Current;
     }
     let unheard = known.pending_since.or_else(|| known.synced_at.is_none().then_some(completed_at));
-    if unheard.is_some_and(|sent| may_be_ours(said, sent)) {
-        Currency::Learned(said)
-    } else {
-        Currency::Stale(said)
-    }
-}
-
-/// Whether Iden's time can be that of a `complete` sent at this time by our clock.
-fn may_be_ours(said: Timestamp, sent: Timestamp) -> bool {
-    said <= sent.saturating_add(OURS).unwrap_or(Timestamp::MAX)
+    let is_ours = unheard.is_some_and(|ours| said <= ours.saturating_add(OURS).unwrap_or(Timestamp::MAX));
+    if is_ours { Currency::Learned(said) } else { Currency::Stale(said) }
 }
 
 /// Evaluates the responses to the pushed pages. Iden may know a few accounts of an app that was never synced: those created by tasks.

@@ -99,13 +99,6 @@ impl World {
         Self { sandbox, journal, _folder: folder }
     }
 
-    /// The same Bridge, and a new state folder.
-    pub(super) async fn with_new_state(self) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Arc::new(Sqlite::open(&folder.path().join("state")).await.unwrap());
-        Self { sandbox: self.sandbox, journal, _folder: folder }
-    }
-
     async fn sync(
         &self,
         target: impl Connector + 'static,
@@ -145,7 +138,7 @@ impl World {
         })
     }
 
-    fn steps(&self) -> Vec<String> {
+    pub(super) fn steps(&self) -> Vec<String> {
         let posts = self.sandbox.ledger().into_iter().filter(|entry| entry.method == "POST");
         let last =
             posts.filter_map(|entry| entry.path.trim_end_matches('/').rsplit('/').next().map(str::to_owned));

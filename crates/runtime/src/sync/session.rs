@@ -1,7 +1,7 @@
 //! Starts and ends sync sessions: start, verify, complete and watch, abandon.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bridgehead_resilience::{Interrupted, Next};
@@ -89,6 +89,8 @@ pub(super) async fn complete(
         return Err(Error::ShuttingDown);
     }
     let retry = app.retry(policies::BRIDGE).give_up_after(PATIENCE).until(stop);
+    // Set once a request had no response: it may still take effect.
+    let unheard = Mutex::new(None);
     let completed = retry.run(
         |attempt| async move {
             // Before the first attempt, the sync has just caught up.
@@ -98,7 +100,12 @@ pub(super) async fn complete(
             }
         },
         |failed| match failed {
-            Incomplete::MayPass(_) => Next::Retry,
+            Incomplete::MayPass(error) => {
+                if !error.is_access() {
+                    *unheard.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                }
+                Next::Retry
+            }
             Incomplete::Final(_) => Next::GiveUp,
         },
         |failed| {
@@ -108,7 +115,10 @@ pub(super) async fn complete(
         },
     );
     completed.await.map_err(|interrupted| match interrupted {
-        Interrupted::Stopped => Error::ShuttingDown,
+        Interrupted::Stopped | Interrupted::Failed(Incomplete::Final(Error::ShuttingDown)) => unheard
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .map_or(Error::ShuttingDown, Error::Unheard),
         Interrupted::Failed(Incomplete::Final(error)) => error,
         Interrupted::Failed(Incomplete::MayPass(source)) => {
             Error::Bridge { what: "completing the sync", source }
