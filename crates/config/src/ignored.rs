@@ -52,9 +52,7 @@ fn instead_of(variable: &str, apps: &[&str]) -> Option<String> {
 
 /// The variable of the key that a name without regard to case and underscores stands for.
 pub(super) fn meant(name: &str, apps: &[&str]) -> Option<String> {
-    let known = schema::document();
-    let mut keys = Vec::new();
-    leaves(Keys::of(&known), "", apps, &mut keys);
+    let keys = all(apps);
     let name = flat(name);
     let key = keys.iter().find(|key| match key.strip_suffix(".…") {
         Some(table) => name.starts_with(&flat(table)),
@@ -66,9 +64,7 @@ pub(super) fn meant(name: &str, apps: &[&str]) -> Option<String> {
 /// The variable of a key that is misspelled, or named without the levels above it. `NAME` stands for an app if there are several.
 fn similar(name: &str, apps: &[&str]) -> Option<String> {
     let apps = if let [one] = apps { [*one] } else { ["NAME"] };
-    let known = schema::document();
-    let mut keys = Vec::new();
-    leaves(Keys::of(&known), "", &apps, &mut keys);
+    let mut keys = all(&apps);
     keys.retain(|key| !key.ends_with('…'));
     let name = flat(name);
     let ends = |key: &&String| {
@@ -89,6 +85,14 @@ fn flat(text: &str) -> String {
 
 fn written(key: &str) -> String {
     format!("{PREFIX}{}", key.to_uppercase().replace('-', "_").replace('.', "__"))
+}
+
+/// All keys of the configuration.
+fn all(apps: &[&str]) -> Vec<String> {
+    let known = schema::document();
+    let mut keys = Vec::new();
+    leaves(Keys::of(&known), "", apps, &mut keys);
+    keys
 }
 
 /// All keys below a table. A table whose keys are defined elsewhere ends with `…`.

@@ -64,7 +64,14 @@ impl Fence {
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(ShuttingDown),
-            () = self.end(app) => Ok(()),
+            () = self.passed(app) => Ok(()),
+        }
+    }
+
+    /// Like [`pass`](Self::pass), for a caller that ends the wait itself when the daemon stops.
+    pub(crate) async fn passed(&self, app: &AppContext) {
+        if !self.is_over() {
+            self.end(app).await;
         }
     }
 

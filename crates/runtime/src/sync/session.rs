@@ -128,7 +128,7 @@ pub(super) async fn complete(
 
 /// Why an attempt did not complete a session.
 enum Incomplete {
-    /// The request was not received, and the session is still running.
+    /// The request had no effect yet: the session is still running. Unless access was refused, it may still reach Iden.
     MayPass(bridge::Error),
     Final(Error),
 }

@@ -28,13 +28,14 @@ pub(crate) fn report_of(outcome: &Outcome) -> Report {
 }
 
 /// Waits until Iden may learn of the outcome. While a sync completes, or its `complete` may still be on its way, it may not: Iden would remove
-/// an account that was created and reported since the sync last looked for it.
-async fn admitted<'a>(app: &'a AppContext, stop: &'a CancellationToken) -> Option<RwLockReadGuard<'a, ()>> {
+/// an account that was created and reported since the sync last looked for it. A stop of the daemon ends the wait only from outside, so that
+/// it never lets a report through.
+async fn admitted(app: &AppContext) -> RwLockReadGuard<'_, ()> {
     loop {
-        app.fence.pass(app, stop).await.ok()?;
+        app.fence.passed(app).await;
         let report = app.changes.report().await;
         if app.fence.is_over() {
-            return Some(report);
+            return report;
         }
     }
 }
@@ -48,7 +49,7 @@ pub(super) async fn again(
 ) {
     let report = report_of(outcome.outcome());
     let answer = app.upstream.call_holding(
-        || admitted(app, stop).boxed(),
+        || admitted(app).boxed(),
         stop,
         Operation::Report,
         Patience::brief(),
@@ -85,7 +86,7 @@ pub(super) async fn until_heard(
     let late: Mutex<Option<AttemptStep>> = Mutex::new(None);
     let is_late = Notify::new();
     let answer = app.upstream.call_holding(
-        || admitted(app, stop).boxed(),
+        || admitted(app).boxed(),
         stop,
         Operation::Report,
         Patience::until_answered(unless_heard),

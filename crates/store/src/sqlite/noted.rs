@@ -16,6 +16,7 @@ pub(super) const STATUS: i64 = 1;
 /// A bit in the column `kinds`: memberships or assignments were changed.
 pub(super) const MEMBERSHIPS: i64 = 2;
 
+// SQLite uses the partial index of listings in use only if a statement repeats its condition: `state <> 'discarded'`.
 static LISTINGS: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
