@@ -1,5 +1,7 @@
 //! A compact encoding of what a record says about access. Pure.
 
+use super::Changes;
+
 /// The size of a reference in bytes.
 const REF: usize = 8;
 
@@ -41,8 +43,31 @@ impl AccessFacts {
         }
     }
 
+    /// Adds the access of another record of the same account, and returns whether there was more.
+    pub(super) fn gain(&mut self, other: &Self) -> bool {
+        let (was_active, refs) = (self.is_active, self.refs.len());
+        self.is_active |= other.is_active;
+        self.refs.extend(&other.refs);
+        self.refs.sort_unstable();
+        self.refs.dedup();
+        self.is_active != was_active || self.refs.len() != refs
+    }
+
     pub(super) fn is_active(&self) -> bool {
         self.is_active
+    }
+
+    pub(super) fn refs(&self) -> &[u64] {
+        &self.refs
+    }
+
+    /// Applies the change made by a task.
+    pub(super) fn change(&mut self, changes: &Changes) {
+        let Changes { is_active, refs } = changes.clone();
+        *self = Self::new(
+            is_active.unwrap_or(self.is_active),
+            refs.unwrap_or_else(|| std::mem::take(&mut self.refs)),
+        );
     }
 
     /// Whether there is any membership or assignment.
@@ -53,10 +78,15 @@ impl AccessFacts {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(1 + REF * self.refs.len());
         bytes.push(u8::from(self.is_active));
-        for one in &self.refs {
-            bytes.extend_from_slice(&one.to_be_bytes());
-        }
+        bytes.extend(self.refs.iter().flat_map(|one| one.to_be_bytes()));
         bytes
+    }
+
+    /// The changes as the two parts of [`to_bytes`](Self::to_bytes): the first byte, and the others.
+    pub(super) fn change_to_bytes(changes: &Changes) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        let refs =
+            changes.refs.as_ref().map(|refs| Self::new(false, refs.iter().copied()).to_bytes().split_off(1));
+        (changes.is_active.map(|is_active| vec![u8::from(is_active)]), refs)
     }
 
     /// `None` if this version did not write the bytes.
@@ -100,7 +130,23 @@ mod tests {
         assert_eq!(
             inactive.loss_since(&inactive),
             AccessLoss::default(),
-            "whoever was not active loses nothing"
+            "an account that was not active loses nothing"
         );
+    }
+
+    #[test]
+    fn access_is_only_gained() {
+        for (before, other, after) in [
+            ((false, vec![]), (true, vec![]), (true, vec![])),
+            ((true, vec![1, 3]), (false, vec![2, 3]), (true, vec![1, 2, 3])),
+            ((true, vec![1]), (true, vec![1]), (true, vec![1])),
+            ((true, vec![1, 2]), (false, vec![2]), (true, vec![1, 2])),
+        ] {
+            let facts = |(is_active, refs): (bool, Vec<u64>)| AccessFacts::new(is_active, refs);
+            let (mut gained, before, after) = (facts(before.clone()), facts(before), facts(after));
+            let has_more = gained.gain(&facts(other));
+            assert_eq!(gained, after);
+            assert_eq!(has_more, before != after);
+        }
     }
 }

@@ -151,13 +151,25 @@ pub struct AccessBase {
     pub unknown: u64,
 }
 
-/// The parts of an account's access that tasks changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An account's access after a task has changed it. What the account lost by that is no loss; what it gained can be lost later.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// The status.
-    pub status: bool,
-    /// The memberships or assignments.
-    pub memberships: bool,
+    /// Whether the account is active now; `None` if the task did not change that.
+    pub is_active: Option<bool>,
+    /// The memberships and assignments that can still be lost, as in [`AccessFacts`]; `None` if the task did not change any.
+    pub refs: Option<Vec<u64>>,
+}
+
+impl Changes {
+    /// The account was read after the change.
+    pub fn read(facts: &AccessFacts) -> Self {
+        Self { is_active: Some(facts.is_active()), refs: Some(facts.refs().to_vec()) }
+    }
+
+    /// All access may have changed, and the account has not been read since: it has nothing to lose until a sync reads it again.
+    pub fn unread() -> Self {
+        Self { is_active: Some(false), refs: Some(Vec::new()) }
+    }
 }
 
 /// Iden's time of our last completed sync.
@@ -263,8 +275,8 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
         limit: u32,
     ) -> Result<Vec<String>, Error>;
 
-    /// A page of accounts that lose access without being removed, starting after `after`. Changes made by [tasks](Self::note_changed) do
-    /// not count as losses.
+    /// A page of accounts that lose access without being removed, starting after `after`. Losses caused by [tasks](Self::note_changed) do
+    /// not count.
     async fn losers(&self, app: &AppKey, slug: &str, after: Option<&str>) -> Result<Losers, Error>;
 
     /// The access in the last snapshot.
@@ -280,7 +292,7 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
     async fn commit(&self, app: &AppKey, at: Timestamp) -> Result<(), Error>;
 
     /// Ends the sync without `complete`. Its pushed records stay in Iden, so the current snapshot is added to what later ones are compared
-    /// with. `belief` decides whether it counts for the removal guard; records from a completed or accepted snapshot keep counting whatever
+    /// with, and so is access that its accounts have gained, unless it is rejected. `belief` decides whether it counts for the removal guard; records from a completed or accepted snapshot keep counting whatever
     /// follows. This does not make it a completed sync: see [`last`](Self::last).
     async fn retain(&self, app: &AppKey, belief: Trust) -> Result<(), Error>;
 
@@ -290,7 +302,7 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
     /// Records that a task has deleted an account. If [no sync has seen it](Self::note_created), it no longer counts.
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
 
-    /// Records that a task has changed an account's access, so that the next completed sync does not count that change.
+    /// Records that a task has changed an account's access. Later losses are measured against these changes, if the account is known.
     async fn note_changed(&self, app: &AppKey, slug: &str, id: &str, changes: Changes) -> Result<(), Error>;
 
     /// The known resource types, not including those only in the current snapshot.

@@ -13,7 +13,8 @@ use super::{Error, Summary, TypeSummary, session};
 use crate::app::AppContext;
 use crate::history::ShownRemovals;
 use crate::status::{LastSync, SyncProgress};
-use bridgehead_store::{Run, Trust};
+use bridgehead_sdk::ResourceKind;
+use bridgehead_store::{Changes, Run, Trust};
 
 impl SyncRun<'_> {
     /// Closes a sync, in whichever phase it ended: abandons the session, stores which records it left in Iden, records the run, and
@@ -82,6 +83,23 @@ impl SyncRun<'_> {
             tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be \
                                                       saved");
         }
+        if let Err(error) = self.note_changed_since().await {
+            tracing::error!(app = %app.name, %error, "changes made by tasks during this sync could not be saved");
+        }
+    }
+
+    /// Records again what tasks have changed since this sync read it. Saving what it had read may have undone that.
+    async fn note_changed_since(&self) -> Result<(), bridgehead_store::Error> {
+        let (app, mut types) = (self.app, self.record.offer.types.iter());
+        let Some(of) = types.find(|of| of.kind == ResourceKind::Account) else { return Ok(()) };
+        for changed in self.touched.take_touched() {
+            if let Some(id) = changed.account.id {
+                app.snapshots
+                    .note_changed(&app.key, of.slug.as_str(), id.as_str(), Changes::unread())
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     /// How far an uncompleted sync can be trusted. Invalid records do not reduce trust: they are not in the snapshot, but they are not

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bridgehead_resilience::{Interrupted, Next};
-use bridgehead_sdk::{Account, AccountId, Completion, Description, Operation, ResourceKind, TaskId};
+use bridgehead_sdk::{Account, AccountId, AccountStatus, Completion, Description, Operation, ResourceKind, TaskId};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -296,7 +296,7 @@ async fn note(app: &AppContext, description: &Description, operation: &Operation
             let Some(id) = told.or(asked).or(created.as_deref()) else { return };
             app.snapshots.note_deleted(&app.key, slug, id).await
         }
-        // Access that a task removes is expected, and must not trigger the removal guard.
+        // Access that a task removes is expected, and must not trigger the removal guard. Access that it gives can be lost later.
         operation => {
             let Some((account, changes)) = access_changes(operation) else { return };
             let Some(id) = told.or(account.id.as_ref().map(AccountId::as_str)) else { return };
@@ -309,20 +309,26 @@ async fn note(app: &AppContext, description: &Description, operation: &Operation
     }
 }
 
-/// The changes to an account's access, if the operation removes any.
+/// The changes to an account's access, if the operation makes any.
 fn access_changes(operation: &Operation) -> Option<(&Account, Changes)> {
     match operation {
         // Many targets remove a suspended account from its groups.
-        Operation::SuspendAccount(suspend) => {
-            Some((&suspend.account, Changes { status: true, memberships: true }))
+        Operation::SuspendAccount(suspend) => Some((&suspend.account, Changes::unread())),
+        Operation::UnsuspendAccount(unsuspend) => {
+            Some((&unsuspend.account, Changes { is_active: Some(true), refs: None }))
         }
         Operation::UpdateAccount(update) => {
-            let names = |field: &str| update.changes.contains_key(field);
+            let status = update.changes.get("status");
+            let changes_refs = update.memberships.is_some()
+                || ["memberships", "assignments"].iter().any(|field| update.changes.contains_key(*field));
             let changes = Changes {
-                status: names("status"),
-                memberships: update.memberships.is_some() || names("memberships") || names("assignments"),
+                is_active: status.map(|status| {
+                    status.as_str().and_then(AccountStatus::from_name) == Some(AccountStatus::Active)
+                }),
+                // It is not known which are left, so none counts until a sync has read them.
+                refs: changes_refs.then(Vec::new),
             };
-            (changes.status || changes.memberships).then_some((&update.account, changes))
+            (changes != Changes::default()).then_some((&update.account, changes))
         }
         _ => None,
     }

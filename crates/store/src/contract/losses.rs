@@ -8,8 +8,10 @@ each_state! {
     async who_is_still_there_with_less_access_is_found_and_nobody_else,
     all_of_many_losers_are_read_piece_by_piece_in_order,
     a_loss_stays_a_loss_until_a_sync_completes_whatever_ended_those_in_between,
+    access_gained_in_uncompleted_syncs_counts_unless_the_sync_was_rejected,
     the_access_of_new_people_counts_from_the_listing_that_brought_them_unless_it_was_doubted,
-    what_tasks_have_changed_is_no_loss_until_the_next_sync_completes,
+    what_tasks_have_changed_is_no_loss_and_what_they_gave_can_be_lost,
+    access_that_a_task_took_can_be_lost_again_once_a_sync_has_seen_it,
     what_a_record_without_facts_gave_is_not_known_and_counts_for_nothing,
     the_losses_of_a_completed_sync_are_remembered_by_kind_also_after_a_crash,
     what_is_gone_and_counts_is_told_from_what_only_doubted_listings_had,
@@ -97,6 +99,26 @@ async fn a_loss_stays_a_loss_until_a_sync_completes_whatever_ended_those_in_betw
     assert_eq!(lost(&state, &[account("a", false, &[])]).await, []);
 }
 
+async fn access_gained_in_uncompleted_syncs_counts_unless_the_sync_was_rejected<P: Place>() {
+    for (belief, wanted) in [
+        (Trust::Accepted, vec![loser("active", false, 1), loser("inactive", true, 2)]),
+        (Trust::Unverified, vec![loser("active", false, 1), loser("inactive", true, 2)]),
+        (Trust::Rejected, vec![loser("active", false, 1)]),
+    ] {
+        let state = P::fleeting().await;
+        let before = [account("active", true, &[1]), account("inactive", false, &[])];
+        complete(&state, 1, &before).await;
+        // Iden has what such a sync pushed.
+        list(&state, &[account("active", true, &[]), account("inactive", true, &[7, 8])]).await;
+        state.retain(&app(1), belief).await.unwrap();
+        let now = [account("active", true, &[]), account("inactive", false, &[])];
+        assert_eq!(lost(&state, &now).await, wanted, "{belief:?}");
+        let base = state.access_base(&app(1), SLUG).await.unwrap();
+        let gained = u64::from(belief != Trust::Rejected);
+        assert_eq!(base, AccessBase { active: 1 + gained, with_refs: 1 + gained, unknown: 0 });
+    }
+}
+
 async fn the_access_of_new_people_counts_from_the_listing_that_brought_them_unless_it_was_doubted<
     P: Place,
 >() {
@@ -117,21 +139,42 @@ async fn the_access_of_new_people_counts_from_the_listing_that_brought_them_unle
     }
 }
 
-async fn what_tasks_have_changed_is_no_loss_until_the_next_sync_completes<P: Place>() {
+async fn note(state: &impl SnapshotStore, id: &str, is_active: Option<bool>, refs: Option<&[u64]>) {
+    let changes = Changes { is_active, refs: refs.map(<[u64]>::to_vec) };
+    state.note_changed(&app(1), SLUG, id, changes).await.unwrap();
+}
+
+async fn what_tasks_have_changed_is_no_loss_and_what_they_gave_can_be_lost<P: Place>() {
     let state = P::fleeting().await;
-    let all = |is_active, refs: &[u64]| ["a", "b", "c", "d"].map(|id| account(id, is_active, refs));
+    let all = |is_active, refs: &[u64]| ["a", "b", "c", "d", "e"].map(|id| account(id, is_active, refs));
     complete(&state, 1, &all(true, &[1])).await;
-    let note = async |id, status, memberships| {
-        state.note_changed(&app(1), SLUG, id, Changes { status, memberships }).await.unwrap();
-    };
-    note("a", true, false).await;
-    note("b", false, true).await;
-    note("c", true, false).await;
-    note("c", false, true).await;
-    let wanted = [loser("a", false, 1), loser("b", true, 0), loser("d", true, 1)];
+    note(&state, "a", Some(false), None).await;
+    note(&state, "b", None, Some(&[])).await;
+    note(&state, "c", Some(false), None).await;
+    note(&state, "c", None, Some(&[])).await;
+    note(&state, "e", Some(false), Some(&[])).await;
+    note(&state, "e", Some(true), Some(&[9, 7, u64::MAX])).await;
+    note(&state, "nobody", Some(true), Some(&[1])).await;
+    let wanted = [loser("a", false, 1), loser("b", true, 0), loser("d", true, 1), loser("e", true, 3)];
     assert_eq!(lost(&state, &all(false, &[])).await, wanted);
     complete(&state, 2, &all(true, &[1])).await;
-    assert_eq!(lost(&state, &all(false, &[])).await.len(), 4);
+    assert_eq!(lost(&state, &all(false, &[])).await.len(), 5);
+
+    // What is known of an account that a task created is not known in parts.
+    state.note_created(&app(1), SLUG, "new").await.unwrap();
+    note(&state, "new", Some(true), None).await;
+    assert_eq!(lost(&state, &[account("new", false, &[])]).await, []);
+    note(&state, "new", Some(true), Some(&[3])).await;
+    assert_eq!(lost(&state, &[account("new", false, &[])]).await, [loser("new", true, 1)]);
+}
+
+async fn access_that_a_task_took_can_be_lost_again_once_a_sync_has_seen_it<P: Place>() {
+    let state = P::fleeting().await;
+    complete(&state, 1, &[account("a", true, &[1])]).await;
+    note(&state, "a", Some(false), Some(&[])).await;
+    assert_eq!(lost(&state, &[account("a", true, &[1])]).await, []);
+    state.retain(&app(1), Trust::Unverified).await.unwrap();
+    assert_eq!(lost(&state, &[account("a", false, &[])]).await, [loser("a", true, 1)]);
 }
 
 async fn what_a_record_without_facts_gave_is_not_known_and_counts_for_nothing<P: Place>() {

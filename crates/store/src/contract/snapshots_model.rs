@@ -28,7 +28,7 @@ enum Step {
     /// A sync lists these accounts, and completes.
     Complete(Vec<u8>, Active),
     /// A task changes the status of an account.
-    Changed(u8),
+    Changed(u8, bool),
     /// A task creates an account. `Deleted`: a task deletes one.
     Created(u8),
     Deleted(u8),
@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (ids(), any::<Active>(), belief).prop_map(|(ids, active, belief)| Step::Keep(ids, active, belief)),
         2 => (ids(), any::<Active>()).prop_map(|(ids, active)| Step::Complete(ids, active)),
-        1 => (0_u8..8).prop_map(Step::Changed),
+        1 => (0_u8..8, any::<bool>()).prop_map(|(id, is_active)| Step::Changed(id, is_active)),
         1 => (0_u8..8).prop_map(Step::Created),
         1 => (0_u8..8).prop_map(Step::Deleted),
         1 => ids().prop_map(Step::CutOff),
@@ -62,7 +62,7 @@ struct Sources {
     /// From a task that created it, and no sync since.
     only_created: bool,
     doubted: bool,
-    /// Whether it was active when a sync last completed, or in the first snapshot that was not rejected.
+    /// Whether it was active when a sync last completed, or in a snapshot since then that was not rejected.
     active: Option<bool>,
 }
 
@@ -70,8 +70,6 @@ struct Sources {
 struct Model {
     known: BTreeMap<u8, Sources>,
     removals: u64,
-    /// Accounts whose status tasks have changed since a sync last completed.
-    changed: BTreeSet<u8>,
 }
 
 impl Model {
@@ -85,15 +83,20 @@ impl Model {
                 for id in ids {
                     let sources = self.known.entry(*id).or_default();
                     if *belief != Trust::Rejected {
-                        sources.active = sources.active.or(Some(is_active(*active, *id)));
+                        sources.active = Some(sources.active == Some(true) || is_active(*active, *id));
                     }
                     sources.believed |= sources.only_created || *belief == Trust::Accepted;
                     sources.doubted |= *belief == Trust::Rejected;
                     sources.only_created = false;
                 }
             }
-            Step::Changed(id) => {
-                self.changed.insert(*id);
+            Step::Changed(id, is_active) => {
+                // What is known of an account that no sync has seen is not known in parts.
+                if let Some(sources) = self.known.get_mut(id)
+                    && sources.active.is_some()
+                {
+                    sources.active = Some(*is_active);
+                }
             }
             Step::Complete(ids, active) => {
                 let gone = self.known.iter().filter(|(id, of)| !ids.contains(id) && Self::counts(of)).count();
@@ -104,7 +107,6 @@ impl Model {
                     ..Sources::default()
                 };
                 self.known = ids.iter().map(|id| (*id, believed(*id))).collect();
-                self.changed.clear();
             }
             Step::Created(id) => match self.known.get_mut(id) {
                 Some(sources) => sources.believed |= !sources.only_created,
@@ -142,8 +144,8 @@ async fn run(state: &impl SnapshotStore, app: &AppKey, step: &Step) {
             list(state, app, ids, *active).await;
             state.retain(app, *belief).await.unwrap();
         }
-        Step::Changed(id) => {
-            let changes = Changes { status: true, memberships: false };
+        Step::Changed(id, is_active) => {
+            let changes = Changes { is_active: Some(*is_active), refs: None };
             state.note_changed(app, SLUG, &name(*id), changes).await.unwrap();
         }
         Step::Complete(ids, active) => {
@@ -174,7 +176,7 @@ async fn compare(state: &impl SnapshotStore, app: &AppKey, model: &Model, next: 
     assert_eq!(state.removals_since(app, SLUG, at(0)).await.unwrap(), model.removals);
     let was_active = |id: &&u8| {
         let of = model.known.get(id);
-        of.is_some_and(|of| Model::counts(of) && of.active == Some(true)) && !model.changed.contains(id)
+        of.is_some_and(|of| Model::counts(of) && of.active == Some(true))
     };
     let losers: Vec<String> = next.iter().filter(was_active).map(|id| name(*id)).collect();
     let found = state.losers(app, SLUG, None).await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::super::{AccessBase, AccessFacts, Changes, Difference, Loser, Losers, Trust, Which};
+use super::super::{AccessBase, AccessFacts, Difference, Loser, Losers, Trust, Which};
 
 /// The number of records with different access that are compared at a time.
 const PIECE: usize = 500;
@@ -64,9 +64,11 @@ impl Record {
             (Standing::Doubted, Standing::Unjudged) => Standing::Doubted,
             (_, standing) => standing,
         };
-        // Keep the account's access from the last completed sync.
-        if self.facts.is_none() {
-            self.facts = seen.facts;
+        // Keep the account's access from the last completed sync, and add what it has gained.
+        match (&mut self.facts, seen.facts) {
+            (Some(facts), Some(seen)) => drop(facts.gain(&seen)),
+            (facts @ None, seen) => *facts = seen,
+            (Some(_), None) => {}
         }
     }
 }
@@ -112,8 +114,8 @@ impl Compared<'_> {
         behind(listing, after).filter(wanted).take(limit).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Accounts that lose access without being removed, excluding losses caused by tasks.
-    pub(super) fn losers(&self, after: Option<&str>, by_tasks: impl Fn(&str) -> Changes) -> Losers {
+    /// Accounts that lose access without being removed.
+    pub(super) fn losers(&self, after: Option<&str>) -> Losers {
         let differ = |(id, now): (&String, &Record)| {
             let (before, now) = (self.last.get(id).filter(|before| before.counts())?, now.facts.as_ref()?);
             let before = before.facts.as_ref().filter(|before| *before != now)?;
@@ -121,15 +123,8 @@ impl Compared<'_> {
         };
         let piece: Vec<_> = behind(self.present, after).filter_map(differ).take(PIECE).collect();
         let next = piece.last().filter(|_| piece.len() == PIECE).map(|(id, _)| id.clone());
-        let without_tasks = piece.into_iter().map(|(id, mut loss)| {
-            let changes = by_tasks(&id);
-            loss.deactivated &= !changes.status;
-            if changes.memberships {
-                loss.refs = 0;
-            }
-            Loser { id, loss }
-        });
-        let losers = without_tasks.filter(|loser| loser.loss.deactivated || loser.loss.refs > 0).collect();
+        let all = piece.into_iter().map(|(id, loss)| Loser { id, loss });
+        let losers = all.filter(|loser| loser.loss.deactivated || loser.loss.refs > 0).collect();
         Losers { losers, next }
     }
 

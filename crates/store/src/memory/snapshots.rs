@@ -10,7 +10,6 @@ use super::super::{
 use super::Memory;
 use super::compared::Compared;
 use super::instant::kept;
-use super::syncs::Syncs;
 
 impl Memory {
     /// Reads both snapshots of a type, if a snapshot of the app is in progress.
@@ -18,12 +17,9 @@ impl Memory {
         &self,
         app: &AppKey,
         slug: &str,
-        look: impl FnOnce(&Compared<'_>, &Syncs) -> T,
+        look: impl FnOnce(&Compared<'_>) -> T,
     ) -> Result<T, Error> {
-        self.look(app, |found| {
-            let syncs = &found.syncs;
-            syncs.compared(app, slug).map(|compared| look(&compared, syncs))
-        })?
+        self.look(app, |found| found.syncs.compared(app, slug).map(|compared| look(&compared)))?
     }
 }
 
@@ -54,18 +50,18 @@ impl SnapshotStore for Memory {
     }
 
     async fn missing(&self, app: &AppKey, slug: &str, ids: &[&str]) -> Result<Vec<String>, Error> {
-        self.compared(app, slug, |compared, _| {
+        self.compared(app, slug, |compared| {
             let missing = ids.iter().filter(|id| !compared.present.contains_key(**id));
             missing.map(|id| (*id).to_owned()).collect()
         })
     }
 
     async fn seen_count(&self, app: &AppKey, slug: &str) -> Result<u64, Error> {
-        self.compared(app, slug, |compared, _| compared.present.len() as u64)
+        self.compared(app, slug, |compared| compared.present.len() as u64)
     }
 
     async fn difference(&self, app: &AppKey, slug: &str) -> Result<Difference, Error> {
-        self.compared(app, slug, |compared, _| compared.difference())
+        self.compared(app, slug, |compared| compared.difference())
     }
 
     async fn ids(
@@ -76,15 +72,15 @@ impl SnapshotStore for Memory {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<String>, Error> {
-        self.compared(app, slug, |compared, _| compared.ids(which, after, limit))
+        self.compared(app, slug, |compared| compared.ids(which, after, limit))
     }
 
     async fn losers(&self, app: &AppKey, slug: &str, after: Option<&str>) -> Result<Losers, Error> {
-        self.compared(app, slug, |compared, syncs| compared.losers(after, |id| syncs.changes(slug, id)))
+        self.compared(app, slug, |compared| compared.losers(after))
     }
 
     async fn access_base(&self, app: &AppKey, slug: &str) -> Result<AccessBase, Error> {
-        self.compared(app, slug, |compared, _| compared.access_base())
+        self.compared(app, slug, |compared| compared.access_base())
     }
 
     async fn prepare_commit(&self, app: &AppKey, at: Timestamp, losses: &[LossCount]) -> Result<(), Error> {
@@ -108,7 +104,7 @@ impl SnapshotStore for Memory {
     }
 
     async fn note_changed(&self, app: &AppKey, slug: &str, id: &str, changes: Changes) -> Result<(), Error> {
-        self.change(app, |app| app.syncs.note_changed(slug, id, changes))
+        self.change(app, |app| app.syncs.note_changed(slug, id, &changes))
     }
 
     async fn known_slugs(&self, app: &AppKey) -> Result<Vec<String>, Error> {

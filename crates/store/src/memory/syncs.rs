@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::super::history::{KEPT, RUNS_AT_LEAST, RUNS_AT_MOST};
 use super::super::snapshot::REMEMBERED;
 use super::super::{
-    Added, AppKey, BaselineOrigin, Changes, Duplicate, Error, IdenTime, LastSync, LossCount, LossKind,
-    RecordHash, RecordedRun, Run, Shown, Trust,
+    AccessFacts, Added, AppKey, BaselineOrigin, Changes, Duplicate, Error, IdenTime, LastSync, LossCount,
+    LossKind, RecordHash, RecordedRun, Run, Shown, Trust,
 };
 use super::compared::{Compared, EMPTY, Record, Records, Standing};
 use super::instant::kept;
@@ -21,8 +21,6 @@ pub(super) struct Syncs {
     /// The known records, by slug.
     known: BTreeMap<String, Known>,
     completed_at: Option<Timestamp>,
-    /// Changes made by tasks since then, by slug and id.
-    changes: BTreeMap<(String, String), Changes>,
     /// Losses caused by completed syncs.
     losses: Vec<(Timestamp, LossCount)>,
     pub(super) past: Option<BaselineOrigin>,
@@ -111,11 +109,6 @@ impl Syncs {
         }
     }
 
-    pub(super) fn changes(&self, slug: &str, id: &str) -> Changes {
-        let key = (slug.to_owned(), id.to_owned());
-        self.changes.get(&key).copied().unwrap_or(Changes { status: false, memberships: false })
-    }
-
     pub(super) fn prepare_commit(
         &mut self,
         app: &AppKey,
@@ -151,7 +144,6 @@ impl Syncs {
         };
         self.known = present.listings.into_iter().map(known).collect();
         self.completed_at = Some(kept(at));
-        self.changes.clear();
         self.shown = None;
     }
 
@@ -193,11 +185,17 @@ impl Syncs {
         }
     }
 
-    pub(super) fn note_changed(&mut self, slug: &str, id: &str, changes: Changes) {
-        let key = (slug.to_owned(), id.to_owned());
-        let noted = self.changes.entry(key).or_insert(changes);
-        noted.status |= changes.status;
-        noted.memberships |= changes.memberships;
+    pub(super) fn note_changed(&mut self, slug: &str, id: &str, changes: &Changes) {
+        let Some(record) = self.known.get_mut(slug).and_then(|known| known.records.get_mut(id)) else {
+            return;
+        };
+        match (&mut record.facts, changes) {
+            (Some(facts), changes) => facts.change(changes),
+            (facts @ None, Changes { is_active: Some(is_active), refs: Some(refs) }) => {
+                *facts = Some(AccessFacts::new(*is_active, refs.iter().copied()));
+            }
+            (None, _) => {}
+        }
     }
 
     pub(super) fn known_slugs(&self) -> Vec<String> {

@@ -4,12 +4,16 @@ use jiff::Timestamp;
 
 use super::super::sqlite::time;
 use super::super::{AccessBase, AccessFacts, AppKey, Error, Loser, Losers, LossKind};
-use super::noted::{MEMBERSHIPS, STATUS};
 use super::open::Postgres;
 use super::text;
 
 /// The number of records with different access that are compared at a time.
 const PIECE: usize = 500;
+
+/// A bit in the column `kinds` of `changes`, where earlier versions recorded what tasks had changed: the status.
+const STATUS: i64 = 1;
+/// The same: memberships or assignments.
+const MEMBERSHIPS: i64 = 2;
 
 /// Records in both snapshots with different access, starting after id $4; $1 is the current snapshot.
 const DIFFER: &str = "SELECT one.id, other.facts, one.facts, coalesce(changes.kinds, 0) FROM records AS one \

@@ -3,13 +3,8 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use super::super::{AppKey, Changes};
+use super::super::{AccessFacts, AppKey, Changes};
 use super::writer::{Problem, Write};
-
-/// A bit in the column `kinds`: the status was changed.
-pub(super) const STATUS: i64 = 1;
-/// A bit in the column `kinds`: memberships or assignments were changed.
-pub(super) const MEMBERSHIPS: i64 = 2;
 
 /// A task created an account: Iden has it, whether or not a sync has seen it.
 pub(super) struct NoteCreated {
@@ -97,16 +92,17 @@ impl Write for NoteChanged {
     }
 
     async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
-        let kinds =
-            i64::from(self.changes.status) * STATUS + i64::from(self.changes.memberships) * MEMBERSHIPS;
+        let (status, refs) = AccessFacts::change_to_bytes(&self.changes);
+        // Facts that are unknown stay unknown, unless both parts are given: the result of `||` with NULL is NULL.
         sqlx::query(
-            "INSERT INTO changes (app, slug, id, kinds) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (app, slug, id) DO UPDATE SET kinds = changes.kinds | excluded.kinds",
+            "UPDATE records SET facts = coalesce($4, substr(facts, 1, 1)) || coalesce($5, substr(facts, 2)) \
+             WHERE id = $3 AND listing IN (SELECT listing FROM listings WHERE app = $1 AND slug = $2 AND state = 'last')",
         )
         .bind(self.app.as_str())
         .bind(self.slug.as_bytes())
         .bind(self.id.as_bytes())
-        .bind(kinds)
+        .bind(status)
+        .bind(refs)
         .execute(connection)
         .await?;
         Ok(())

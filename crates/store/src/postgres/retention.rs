@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use super::super::{AppKey, Error, Trust};
+use super::super::{AccessFacts, AppKey, Error, Trust};
 use super::commit;
 use super::open::Postgres;
 use super::writer::{Problem, Write};
@@ -20,7 +20,7 @@ const END: &str = "SELECT id FROM records WHERE listing = $1 AND id >= $2 AND id
 
 /// Records that count permanently keep counting; unverified ones are decided by this snapshot. Most records have not changed, and are not
 /// written. An account's access remains that of the last completed sync: a held loss must still be a loss at the next sync. It is only
-/// replaced if it is unknown, and never from a rejected snapshot.
+/// set if it is unknown, and never from a rejected snapshot; [`GAINS`] adds to it.
 const ADD: &str = "INSERT INTO records (listing, id, hash, standing, facts) \
      SELECT $6, id, hash, $5::bigint, CASE WHEN $5 <> 2 THEN facts END FROM records \
      WHERE listing = $1 AND id >= $2 AND id IS DISTINCT FROM $3 \
@@ -29,6 +29,15 @@ const ADD: &str = "INSERT INTO records (listing, id, hash, standing, facts) \
      ELSE records.standing END, facts = coalesce(records.facts, excluded.facts) \
      WHERE records.hash <> excluded.hash OR records.standing = 3 OR ($5 = 0 AND records.standing <> 0) \
      OR ($5 = 2 AND records.standing = 1) OR ($5 <> 2 AND records.facts IS NULL AND excluded.facts IS NOT NULL)";
+
+/// The records of a piece whose access differs from the known one. Iden has what was pushed, so an account may have gained access there
+/// that a later sync must not take away unnoticed.
+const GAINS: &str = "SELECT known.id, known.facts, seen.facts FROM records AS seen JOIN records AS known \
+     ON known.listing = $5 AND known.id = seen.id AND known.facts IS NOT NULL AND known.facts <> seen.facts \
+     WHERE seen.listing = $1 AND seen.id >= $2 AND seen.id IS DISTINCT FROM $3 AND ($4::bytea IS NULL OR seen.id <= $4) \
+     AND seen.facts IS NOT NULL";
+
+const SET_FACTS: &str = "UPDATE records SET facts = $3 WHERE listing = $1 AND id = $2";
 
 /// Adds the current snapshots of an app to the known records, and ends them.
 pub(super) async fn retain(state: &Postgres, app: &AppKey, belief: Trust) -> Result<(), Error> {
@@ -110,6 +119,9 @@ impl Write for Piece {
             .bind(PIECE - 1)
             .fetch_optional(&mut *connection)
             .await?;
+        if self.standing != REJECTED {
+            self.add_gains(from, end.as_deref(), connection).await?;
+        }
         sqlx::query(ADD)
             .bind(self.listing)
             .bind(from)
@@ -120,6 +132,38 @@ impl Write for Piece {
             .execute(connection)
             .await?;
         Ok(end)
+    }
+}
+
+impl Piece {
+    /// Adds access to known records that the accounts have gained.
+    async fn add_gains(
+        &self,
+        from: &[u8],
+        end: Option<&[u8]>,
+        connection: &mut PgConnection,
+    ) -> Result<(), Problem> {
+        let differ: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = sqlx::query_as(GAINS)
+            .bind(self.listing)
+            .bind(from)
+            .bind(self.after.as_deref())
+            .bind(end)
+            .bind(self.last)
+            .fetch_all(&mut *connection)
+            .await?;
+        for (id, known, seen) in differ {
+            // Facts that this version cannot read are reported when the next listing is compared with them.
+            let (Some(mut known), Some(seen)) =
+                (AccessFacts::from_bytes(&known), AccessFacts::from_bytes(&seen))
+            else {
+                continue;
+            };
+            if known.gain(&seen) {
+                let set = sqlx::query(SET_FACTS).bind(self.last).bind(id).bind(known.to_bytes());
+                set.execute(&mut *connection).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -149,11 +193,14 @@ impl Write for End {
     }
 }
 
+/// The value of the column `standing` for records of which only held syncs are known.
+const REJECTED: i64 = 2;
+
 /// The value of the column `standing` for the records of such a snapshot.
 fn standing(belief: Trust) -> i64 {
     match belief {
         Trust::Accepted => 0,
         Trust::Unverified => 1,
-        Trust::Rejected => 2,
+        Trust::Rejected => REJECTED,
     }
 }

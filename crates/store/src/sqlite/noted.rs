@@ -6,15 +6,10 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::super::{AppKey, Changes};
+use super::super::{AccessFacts, AppKey, Changes};
 use super::chunks::{Statements, nothing, values};
 use super::grouped::Shared;
 use super::writer::{Problem, Write};
-
-/// A bit in the column `kinds`: the status was changed.
-pub(super) const STATUS: i64 = 1;
-/// A bit in the column `kinds`: memberships or assignments were changed.
-pub(super) const MEMBERSHIPS: i64 = 2;
 
 // SQLite uses the partial index of listings in use only if a statement repeats its condition: `state <> 'discarded'`.
 static LISTINGS: LazyLock<Statements> = LazyLock::new(|| {
@@ -52,12 +47,16 @@ static DELETED: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 
+/// Facts that are unknown stay unknown, unless both parts are given: the result of `||` with NULL is NULL.
 static CHANGED: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
-            "INSERT INTO changes (app, slug, id, kinds) SELECT * FROM ({}) WHERE column1 IS NOT NULL \
-             ON CONFLICT (app, slug, id) DO UPDATE SET kinds = kinds | excluded.kinds",
-            values("(?, ?, ?, ?)", size)
+            "WITH new (app, slug, id, status, refs) AS ({}) UPDATE records \
+             SET facts = CAST(coalesce(new.status, substr(facts, 1, 1)) || coalesce(new.refs, substr(facts, 2)) AS BLOB) \
+             FROM new CROSS JOIN listings ON listings.app = new.app AND listings.slug = new.slug \
+             AND listings.state = 'last' AND listings.state <> 'discarded' \
+             WHERE records.listing = listings.listing AND records.id = new.id",
+            values("(?, ?, ?, ?, ?)", size)
         )
     })
 });
@@ -71,7 +70,6 @@ pub(super) struct Note {
 }
 
 /// What a task did.
-#[derive(Clone, Copy)]
 pub(super) enum What {
     /// It created the account: Iden has it, whether or not a sync has seen it.
     Created,
@@ -99,13 +97,10 @@ impl Write for Note {
 pub(super) async fn run(connection: &mut SqliteConnection, notes: &[&Note]) -> Result<(), Problem> {
     let (mut created, mut deleted, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for note in notes {
-        match note.what {
+        match &note.what {
             What::Created => created.push(*note),
             What::Deleted => deleted.push(*note),
-            What::Changed(kinds) => {
-                let kinds = i64::from(kinds.status) * STATUS + i64::from(kinds.memberships) * MEMBERSHIPS;
-                changed.push((*note, kinds));
-            }
+            What::Changed(changes) => changed.push((*note, AccessFacts::change_to_bytes(changes))),
         }
     }
     let listings: BTreeSet<(&str, &str)> =
@@ -129,10 +124,10 @@ pub(super) async fn run(connection: &mut SqliteConnection, notes: &[&Note]) -> R
     }
     for (statement, piece, padding) in CHANGED.pad(&changed) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
-        for (note, kinds) in piece {
-            query = query.bind(note.app.as_str()).bind(&note.slug).bind(&note.id).bind(kinds);
+        for (note, (status, refs)) in piece {
+            query = query.bind(note.app.as_str()).bind(&note.slug).bind(&note.id).bind(status).bind(refs);
         }
-        nothing(query, 4 * padding).execute(&mut *connection).await?;
+        nothing(query, 5 * padding).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -196,18 +196,14 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         pusher: &mut Option<PushPipeline>,
     ) -> Result<(), Error> {
         let slug = of.slug.as_str();
-        self.ingest.run.app.snapshots.set(&self.ingest.run.app.key, slug, &prepared.seen()).await?;
+        let (app, seen) = (self.ingest.run.app, prepared.seen());
+        app.snapshots.set(&app.key, slug, &seen).await?;
         if self.ingest.run.options.dry_run {
             return Ok(());
         }
         // A task made the change, so the guard must not count it.
-        let changes = Changes { status: true, memberships: true };
-        self.ingest
-            .run
-            .app
-            .snapshots
-            .note_changed(&self.ingest.run.app.key, slug, prepared.id(), changes)
-            .await?;
+        let changes = seen.facts.as_ref().map_or_else(Changes::unread, Changes::read);
+        app.snapshots.note_changed(&app.key, slug, &seen.id, changes).await?;
         self.ingest.push(of, vec![prepared.into_wire()], pusher).await
     }
 

@@ -111,7 +111,7 @@ pub(super) async fn run(
         Change::Keep(belief) => state.retain(app, *belief).await,
         Change::Created(slug, id) => state.note_created(app, slug, id).await,
         Change::Deleted(slug, id) => state.note_deleted(app, slug, id).await,
-        Change::Changed(slug, id, changes) => state.note_changed(app, slug, id, *changes).await,
+        Change::Changed(slug, id, changes) => state.note_changed(app, slug, id, changes.clone()).await,
         Change::Forgive => state.forgive_removals(app).await,
         Change::BaselineOrigin(past) => state.set_past(app, *past).await,
         Change::IdenTime(at) => state.set_iden_time(app, *at).await,

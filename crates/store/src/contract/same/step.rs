@@ -127,7 +127,8 @@ fn task_change() -> impl Strategy<Value = Change> {
 }
 
 fn listing_change() -> impl Strategy<Value = Change> {
-    let changes = any::<[bool; 2]>().prop_map(|[status, memberships]| Changes { status, memberships });
+    let changes = (any::<Option<bool>>(), prop::option::of(prop::collection::vec(0_u64..4, 0..3)))
+        .prop_map(|(is_active, refs)| Changes { is_active, refs });
     prop_oneof![
         2 => Just(Change::Begin),
         1 => Just(Change::DryRun),
