@@ -128,6 +128,32 @@ async fn losses_caused_by_tasks_do_not_count() {
 }
 
 #[tokio::test]
+async fn access_given_by_tasks_can_be_lost() {
+    let world = synced(target(0..40, |_, record| inactive(record)), "every = \"6h\", on_start = false").await;
+    let daemon = world.start();
+    let unsuspend = |n: usize| ("unsuspend_account", json!({"account": {"id": format!("u{n:06}")}}));
+    world.all_done((0..20).map(unsuspend).collect()).await;
+    daemon.stop().await;
+    // The target forgets them before any sync has read them.
+    std::fs::remove_file(world.path("state.json")).expect("what tasks changed");
+    held(&world, &world.sync(&[]).await, &["20 of 20 active records of account are no longer active"]);
+}
+
+#[tokio::test]
+async fn access_given_by_a_sync_that_was_not_completed_can_be_lost() {
+    let said = |change: fn(&mut Value)| target(0..40, move |_, record| change(record));
+    let world = synced(said(inactive), "").await;
+    let mut incomplete = said(|record| record["memberships"] = json!({"team": ["t1"]}));
+    incomplete["totals"] = json!({"account": 41});
+    world.target(incomplete);
+    world.sync(&[]).await.assert(1, "abandoned");
+    world.target(said(inactive));
+    let synced = world.sync(&[]).await;
+    held(&world, &synced, &["40 of 40 active records of account are no longer active"]);
+    assert_eq!(losses(&synced, "memberships"), Some((40, 40)));
+}
+
+#[tokio::test]
 async fn listing_below_its_reported_total_is_incomplete() {
     let world = synced(target(0..150, |_, _| {}), "").await;
     let said = |numbers, total: u64| {

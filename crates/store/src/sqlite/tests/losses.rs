@@ -50,6 +50,33 @@ async fn listings_of_the_previous_version_yield_no_invented_losses() {
     state.close().await;
 }
 
+#[tokio::test]
+async fn changes_that_an_earlier_version_recorded_are_no_losses() {
+    let folder = temporary();
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    state.begin(&app(1)).await.unwrap();
+    let before = ["a", "b", "c"].map(|id| account(id, true, &[1]));
+    state.add(&app(1), SLUG, &before).await.unwrap();
+    state.commit(&app(1), at(1)).await.unwrap();
+    state.close().await;
+    let mut connection = connect(&folder.path().join("listings.db")).await;
+    sqlx::raw_sql(
+        "INSERT INTO changes (app, slug, id, kinds) VALUES \
+         ('00000000-0000-0000-0000-000000000001', 'account', 'a', 1), \
+         ('00000000-0000-0000-0000-000000000001', 'account', 'b', 2), \
+         ('00000000-0000-0000-0000-000000000001', 'account', 'c', 3)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    let now = ["a", "b", "c"].map(|id| account(id, false, &[]));
+    let wanted = [("a".to_owned(), false, 1), ("b".to_owned(), true, 0)];
+    assert_eq!(lost(&state, &now).await, wanted);
+    state.close().await;
+}
+
 pub(super) async fn connect(path: &Path) -> sqlx::SqliteConnection {
     use sqlx::ConnectOptions;
     sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
