@@ -111,7 +111,10 @@ async fn lost_memberships_count_by_account_even_if_the_group_is_gone() {
 async fn losses_caused_by_tasks_do_not_count() {
     let world = synced(target(0..40, |_, _| {}), "every = \"6h\", on_start = false").await;
     let daemon = world.start();
-    let suspend = |n: usize| ("suspend_account", json!({"account": {"id": format!("u{n:06}")}}));
+    let suspend = |n: usize| {
+        let key = if n.is_multiple_of(2) { "id" } else { "username" };
+        ("suspend_account", json!({"account": {key: format!("u{n:06}")}}))
+    };
     world.all_done((0..20).map(suspend).collect()).await;
     let synced = world.sync(&[]).await;
     assert_eq!(losses(synced.assert(0, "completed"), "deactivated"), None);
@@ -137,6 +140,25 @@ async fn access_given_by_tasks_can_be_lost() {
     // The target forgets them before any sync has read them.
     std::fs::remove_file(world.path("state.json")).expect("what tasks changed");
     held(&world, &world.sync(&[]).await, &["20 of 20 active records of account are no longer active"]);
+}
+
+#[tokio::test]
+async fn access_of_accounts_created_by_tasks_can_be_lost_before_any_sync_has_read_them() {
+    let world = synced(target(0..40, |_, _| {}), "every = \"6h\", on_start = false").await;
+    let daemon = world.start();
+    let create = |n: usize| {
+        let id = format!("u{n:06}");
+        ("create_account", json!({"account": {"username": id, "email": format!("{id}@example.org")}}))
+    };
+    world.all_done((40..60).map(create).collect()).await;
+    daemon.stop().await;
+    std::fs::remove_file(world.path("state.json")).expect("what tasks changed");
+    world.target(target(0..60, |number, record| {
+        if number >= 40 {
+            inactive(record);
+        }
+    }));
+    held(&world, &world.sync(&[]).await, &["20 of 60 active records of account are no longer active"]);
 }
 
 #[tokio::test]

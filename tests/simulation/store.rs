@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bridgehead::journal::{
-    AccessBase, Added, AppKey, AttemptStep, BaselineOrigin, Changes, Counts, Difference, Doubt, Entry, Error,
-    Held, IdenTime, Intent, Known, LastSync, Losers, LossCount, LossKind, Outcome, Pause, RecordHash,
-    ReportResult, Run, Shown, SnapshotStore, TaskJournal, Trust, Which,
+    AccessBase, AccessFacts, Added, AppKey, AttemptStep, BaselineOrigin, Changes, Counts, Difference, Doubt,
+    Entry, Error, Held, IdenTime, Intent, Known, LastSync, Losers, LossCount, LossKind, Outcome, Pause,
+    RecordHash, ReportResult, Run, Shown, SnapshotStore, TaskJournal, Trust, Which,
 };
 use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
@@ -214,8 +214,15 @@ impl SnapshotStore for Store {
         self.call("retain", SnapshotStore::retain(&*self.state.snapshots, app, belief)).await
     }
 
-    async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
-        self.call("note_created", SnapshotStore::note_created(&*self.state.snapshots, app, slug, id)).await
+    async fn note_created(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        id: &str,
+        access: Option<&AccessFacts>,
+    ) -> Result<(), Error> {
+        self.call("note_created", SnapshotStore::note_created(&*self.state.snapshots, app, slug, id, access))
+            .await
     }
 
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {

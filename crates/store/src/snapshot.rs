@@ -297,7 +297,14 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
     async fn retain(&self, app: &AppKey, belief: Trust) -> Result<(), Error>;
 
     /// Records that a task has created an account, so Iden has it. It counts for the removal guard, although no sync has seen it yet.
-    async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
+    /// `access` is what the task has read of it, if it has.
+    async fn note_created(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        id: &str,
+        access: Option<&AccessFacts>,
+    ) -> Result<(), Error>;
 
     /// Records that a task has deleted an account. If [no sync has seen it](Self::note_created), it no longer counts.
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;

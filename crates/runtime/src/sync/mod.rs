@@ -58,5 +58,6 @@ pub use consent::{Consent, Digest, NoDigest};
 pub use error::Error;
 pub(crate) use fence::Fence;
 pub use outcome::SyncResult;
+pub(crate) use prepared::access_facts;
 pub use summary::{HeldReason, InvalidRecord, LossSummary, LostRecord, Options, Summary, TypeSummary};
 pub(crate) use sync_lock::run;

@@ -40,7 +40,7 @@ impl Prepared {
     /// The record as the snapshot stores it.
     pub(super) fn seen(&self) -> RecordHash {
         let facts = match &self.record {
-            Record::Account(account) => Some(facts(account)),
+            Record::Account(account) => Some(access_facts(account)),
             Record::Entity(_) => None,
         };
         RecordHash { id: self.id().to_owned(), hash: self.hash, facts }
@@ -116,7 +116,8 @@ impl Preparing {
     }
 }
 
-fn facts(account: &AccountRecord) -> AccessFacts {
+/// The access of an account, as snapshots store it.
+pub(crate) fn access_facts(account: &AccountRecord) -> AccessFacts {
     let mut name = Vec::new();
     let refs = validate::refs_of(account).map(|(field, slug, id)| ref_hash(&mut name, field, slug, id));
     AccessFacts::new(account.status == AccountStatus::Active, refs)

@@ -23,7 +23,7 @@ use crate::change_tracker::{PriorState, Unsettled};
 use crate::comparison::{self, Verification};
 use crate::policies;
 use crate::retry_decision::{self, Effects, NextStep};
-use bridgehead_store::{Intent, NOT_VERIFIED, Phase, PriorAccount};
+use bridgehead_store::{AccessFacts, Intent, NOT_VERIFIED, Phase, PriorAccount};
 
 /// Why a task is reported as failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +97,8 @@ pub(super) struct AttemptContext<'a> {
     pub(super) is_out_of_time: bool,
     /// The result of the look-up that confirmed success.
     pub(super) seen: Option<Seen>,
+    /// The account and its access, as that look-up found them.
+    pub(super) read: Option<(AccountId, AccessFacts)>,
     /// While the task holds this ticket, no other task is started in its place.
     pub(super) ticket: Option<OwnedSemaphorePermit>,
 }
@@ -137,6 +139,7 @@ impl<'a> AttemptContext<'a> {
             moment: app.settings.tasks.timeout,
             is_out_of_time: false,
             seen: None,
+            read: None,
             ticket: None,
         }
     }

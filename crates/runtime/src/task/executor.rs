@@ -209,7 +209,7 @@ impl TaskExecutor {
                 context.ticket = ticket;
                 let end = Box::pin(context.run(prior)).await?;
                 if let AttemptsEnd::Completed(completion) = &end {
-                    note(app, &description, &context.operation, completion).await;
+                    note(app, &description, &context, completion).await;
                 }
                 let audited = Audited::of(&context);
                 Ok(Attempted {
@@ -279,17 +279,23 @@ pub(super) async fn wait_while_paused(
 
 /// Records changes to accounts for the removal guard. Iden knows an account as soon as its creation is reported, and the guard must know it
 /// before the first sync that lists it; otherwise a truncated listing could remove any number of new accounts.
-async fn note(app: &AppContext, description: &Description, operation: &Operation, completion: &Completion) {
+async fn note(
+    app: &AppContext,
+    description: &Description,
+    context: &AttemptContext<'_>,
+    completion: &Completion,
+) {
     let mut types = description.resource_types.iter();
     let Some(of) = types.find(|of| of.kind == ResourceKind::Account) else { return };
     let slug = of.slug.as_str();
     let told = completion.result.get("account_id").and_then(serde_json::Value::as_str);
-    let noted = match operation {
+    let (read, access) = context.read.as_ref().map(|(id, access)| (id.as_str(), access)).unzip();
+    let noted = match &*context.operation {
         // A new account has the identifier that the target assigned, whatever the task requested.
         Operation::CreateAccount(create) => {
             let Some(id) = told else { return };
             app.created_accounts.came(&create.account, id);
-            app.snapshots.note_created(&app.key, slug, id).await
+            app.snapshots.note_created(&app.key, slug, id, access.filter(|_| read == Some(id))).await
         }
         Operation::DeleteAccount(delete) => {
             // Even an account that is deleted by name is recorded under its identifier.
@@ -301,7 +307,7 @@ async fn note(app: &AppContext, description: &Description, operation: &Operation
         // Access that a task removes is expected, and must not trigger the removal guard. Access that it gives can be lost later.
         operation => {
             let Some((account, changes)) = access_changes(operation) else { return };
-            let Some(id) = told.or(account.id.as_ref().map(AccountId::as_str)) else { return };
+            let Some(id) = told.or(account.id.as_ref().map(AccountId::as_str)).or(read) else { return };
             app.snapshots.note_changed(&app.key, slug, id, changes).await
         }
     };

@@ -12,6 +12,7 @@ use crate::comparison::Verification;
 use crate::metrics::Verified;
 use crate::policies;
 use crate::retry_decision;
+use crate::sync::access_facts;
 use crate::target::Priority;
 
 /// After this many permanent errors, the account counts as unreadable: a single one may be a passing problem.
@@ -43,6 +44,7 @@ pub(super) async fn run(
                 Verification::Seen { differing, not_shown } => {
                     seen(context, backoff.failures() + 1, &differing, &not_shown);
                     context.seen = Some(Seen { differing, not_shown });
+                    context.read = found.as_ref().map(|found| (found.id.clone(), access_facts(found)));
                     name_created(&context.operation, &mut completion, found.as_ref());
                     return Ok(AttemptsEnd::Completed(completion));
                 }

@@ -161,11 +161,17 @@ async fn what_tasks_have_changed_is_no_loss_and_what_they_gave_can_be_lost<P: Pl
     assert_eq!(lost(&state, &all(false, &[])).await.len(), 5);
 
     // What is known of an account that a task created is not known in parts.
-    state.note_created(&app(1), SLUG, "new").await.unwrap();
+    state.note_created(&app(1), SLUG, "new", None).await.unwrap();
     note(&state, "new", Some(true), None).await;
     assert_eq!(lost(&state, &[account("new", false, &[])]).await, []);
     note(&state, "new", Some(true), Some(&[3])).await;
     assert_eq!(lost(&state, &[account("new", false, &[])]).await, [loser("new", true, 1)]);
+    let access = AccessFacts::new(true, [4, 5]);
+    for known in ["new", "read"] {
+        state.note_created(&app(1), SLUG, known, Some(&access)).await.unwrap();
+        state.note_created(&app(1), SLUG, known, None).await.unwrap();
+        assert_eq!(lost(&state, &[account(known, false, &[5])]).await, [loser(known, true, 1)]);
+    }
 }
 
 async fn access_that_a_task_took_can_be_lost_again_once_a_sync_has_seen_it<P: Place>() {

@@ -305,7 +305,7 @@ async fn who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_what
         // One of them was already in rejected snapshots.
         kept(&state, &app, &["old"], Trust::Rejected).await;
         for id in ["old", "new", "gone", "gone"] {
-            state.note_created(&app, "account", id).await.unwrap();
+            state.note_created(&app, "account", id, None).await.unwrap();
         }
         state.note_deleted(&app, "account", "gone").await.unwrap();
         state.note_deleted(&app, "account", "never there").await.unwrap();

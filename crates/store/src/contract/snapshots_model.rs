@@ -29,8 +29,8 @@ enum Step {
     Complete(Vec<u8>, Active),
     /// A task changes the status of an account.
     Changed(u8, bool),
-    /// A task creates an account. `Deleted`: a task deletes one.
-    Created(u8),
+    /// A task creates an account, and may read whether it is active. `Deleted`: a task deletes one.
+    Created(u8, Option<bool>),
     Deleted(u8),
     /// A sync lists these accounts, and the process dies.
     CutOff(Vec<u8>),
@@ -48,7 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (ids(), any::<Active>(), belief).prop_map(|(ids, active, belief)| Step::Keep(ids, active, belief)),
         2 => (ids(), any::<Active>()).prop_map(|(ids, active)| Step::Complete(ids, active)),
         1 => (0_u8..8, any::<bool>()).prop_map(|(id, is_active)| Step::Changed(id, is_active)),
-        1 => (0_u8..8).prop_map(Step::Created),
+        1 => (0_u8..8, any::<Option<bool>>()).prop_map(|(id, active)| Step::Created(id, active)),
         1 => (0_u8..8).prop_map(Step::Deleted),
         1 => ids().prop_map(Step::CutOff),
     ]
@@ -108,10 +108,14 @@ impl Model {
                 };
                 self.known = ids.iter().map(|id| (*id, believed(*id))).collect();
             }
-            Step::Created(id) => match self.known.get_mut(id) {
-                Some(sources) => sources.believed |= !sources.only_created,
+            Step::Created(id, active) => match self.known.get_mut(id) {
+                Some(sources) => {
+                    sources.believed |= !sources.only_created;
+                    sources.active = active.or(sources.active);
+                }
                 None => {
-                    self.known.insert(*id, Sources { only_created: true, ..Sources::default() });
+                    let created = Sources { only_created: true, active: *active, ..Sources::default() };
+                    self.known.insert(*id, created);
                 }
             },
             Step::Deleted(id) => {
@@ -152,7 +156,10 @@ async fn run(state: &impl SnapshotStore, app: &AppKey, step: &Step) {
             list(state, app, ids, *active).await;
             state.commit(app, at(1_000)).await.unwrap();
         }
-        Step::Created(id) => state.note_created(app, SLUG, &name(*id)).await.unwrap(),
+        Step::Created(id, active) => {
+            let access = active.map(|active| AccessFacts::new(active, []));
+            state.note_created(app, SLUG, &name(*id), access.as_ref()).await.unwrap();
+        }
         Step::Deleted(id) => state.note_deleted(app, SLUG, &name(*id)).await.unwrap(),
         Step::CutOff(ids) => list(state, app, ids, 0).await,
     }

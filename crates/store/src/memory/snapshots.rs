@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::super::{
-    AccessBase, Added, AppKey, BaselineOrigin, Changes, Difference, Error, IdenTime, LastSync, Losers,
-    LossCount, LossKind, RecordHash, Run, Shown, SnapshotStore, Trust, Which,
+    AccessBase, AccessFacts, Added, AppKey, BaselineOrigin, Changes, Difference, Error, IdenTime, LastSync,
+    Losers, LossCount, LossKind, RecordHash, Run, Shown, SnapshotStore, Trust, Which,
 };
 use super::Memory;
 use super::compared::Compared;
@@ -95,8 +95,14 @@ impl SnapshotStore for Memory {
         self.change(app, |found| found.syncs.retain(app, belief))?
     }
 
-    async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
-        self.change(app, |app| app.syncs.note_created(slug, id))
+    async fn note_created(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        id: &str,
+        access: Option<&AccessFacts>,
+    ) -> Result<(), Error> {
+        self.change(app, |app| app.syncs.note_created(slug, id, access))
     }
 
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {

@@ -165,15 +165,19 @@ impl Syncs {
         Ok(())
     }
 
-    pub(super) fn note_created(&mut self, slug: &str, id: &str) {
+    pub(super) fn note_created(&mut self, slug: &str, id: &str, access: Option<&AccessFacts>) {
         let records = &mut self.known.entry(slug.to_owned()).or_default().records;
         if let Some(record) = records.get_mut(id) {
             if record.standing != Standing::Created {
                 record.standing = Standing::Believed;
             }
+            if let Some(access) = access {
+                record.facts = Some(access.clone());
+            }
         } else {
-            // No record has this hash: the account has not been read yet.
-            records.insert(id.to_owned(), Record { hash: 0, facts: None, standing: Standing::Created });
+            // No record has this hash: no sync has read the account yet.
+            let facts = access.cloned();
+            records.insert(id.to_owned(), Record { hash: 0, facts, standing: Standing::Created });
         }
     }
 

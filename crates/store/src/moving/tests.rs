@@ -41,7 +41,7 @@ async fn fill(state: &dyn StateStore) {
         .collect();
     state.add(&app, "account", &records).await.unwrap();
     state.commit(&app, at(5)).await.unwrap();
-    state.note_created(&app, "account", "new").await.unwrap();
+    state.note_created(&app, "account", "new", None).await.unwrap();
     state.set_hour(&app, &Hour { at: Hour::beginning(at(0)), ..Hour::default() }).await.unwrap();
     let run = Run {
         started_at: at(4),

@@ -11,6 +11,8 @@ pub(super) struct NoteCreated {
     pub(super) app: AppKey,
     pub(super) slug: String,
     pub(super) id: String,
+    /// Its access in bytes, if the task has read it.
+    pub(super) access: Option<Vec<u8>>,
 }
 
 #[async_trait]
@@ -31,15 +33,17 @@ impl Write for NoteCreated {
         .bind(slug)
         .execute(&mut *connection)
         .await?;
-        // No record has this hash: the account has not been read yet.
+        // No record has this hash: no sync has read the account yet.
         sqlx::query(
-            "INSERT INTO records (listing, id, hash, standing) \
-             SELECT listing, $3, 0, 3 FROM listings WHERE app = $1 AND slug = $2 AND state = 'last' \
-             ON CONFLICT (listing, id) DO UPDATE SET standing = CASE records.standing WHEN 3 THEN 3 ELSE 0 END",
+            "INSERT INTO records (listing, id, hash, standing, facts) \
+             SELECT listing, $3, 0, 3, $4 FROM listings WHERE app = $1 AND slug = $2 AND state = 'last' \
+             ON CONFLICT (listing, id) DO UPDATE SET standing = CASE records.standing WHEN 3 THEN 3 ELSE 0 END, \
+             facts = coalesce(excluded.facts, records.facts)",
         )
         .bind(app)
         .bind(slug)
         .bind(self.id.as_bytes())
+        .bind(self.access.as_deref())
         .execute(connection)
         .await?;
         Ok(())

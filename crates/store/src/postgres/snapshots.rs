@@ -151,9 +151,16 @@ impl SnapshotStore for Postgres {
         retention::retain(self, app, belief).await
     }
 
-    async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
+    async fn note_created(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        id: &str,
+        access: Option<&AccessFacts>,
+    ) -> Result<(), Error> {
         let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
-        self.write_listings(NoteCreated { app, slug, id }).await
+        let access = access.map(AccessFacts::to_bytes);
+        self.write_listings(NoteCreated { app, slug, id, access }).await
     }
 
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {

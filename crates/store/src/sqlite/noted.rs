@@ -23,15 +23,16 @@ static LISTINGS: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 
-/// No record has this hash: the account has not been read yet.
+/// No record has this hash: no sync has read the account yet.
 static CREATED: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
-            "WITH new (app, slug, id) AS ({}) INSERT INTO records (listing, id, hash, standing) \
-             SELECT listings.listing, new.id, 0, 3 FROM new CROSS JOIN listings ON listings.app = new.app AND listings.slug = new.slug \
+            "WITH new (app, slug, id, facts) AS ({}) INSERT INTO records (listing, id, hash, standing, facts) \
+             SELECT listings.listing, new.id, 0, 3, new.facts FROM new CROSS JOIN listings ON listings.app = new.app AND listings.slug = new.slug \
              AND listings.state = 'last' AND listings.state <> 'discarded' WHERE true \
-             ON CONFLICT (listing, id) DO UPDATE SET standing = CASE standing WHEN 3 THEN 3 ELSE 0 END",
-            values("(?, ?, ?)", size)
+             ON CONFLICT (listing, id) DO UPDATE SET standing = CASE standing WHEN 3 THEN 3 ELSE 0 END, \
+             facts = coalesce(excluded.facts, facts)",
+            values("(?, ?, ?, ?)", size)
         )
     })
 });
@@ -71,8 +72,8 @@ pub(super) struct Note {
 
 /// What a task did.
 pub(super) enum What {
-    /// It created the account: Iden has it, whether or not a sync has seen it.
-    Created,
+    /// It created the account: Iden has it, whether or not a sync has seen it. With its access in bytes, if the task has read it.
+    Created(Option<Vec<u8>>),
     /// It deleted the account. An account that a sync has seen is kept: the removal guard counts missing accounts, whatever the reason.
     Deleted,
     /// It changed the account's access.
@@ -98,13 +99,13 @@ pub(super) async fn run(connection: &mut SqliteConnection, notes: &[&Note]) -> R
     let (mut created, mut deleted, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for note in notes {
         match &note.what {
-            What::Created => created.push(*note),
+            What::Created(access) => created.push((*note, access)),
             What::Deleted => deleted.push(*note),
             What::Changed(changes) => changed.push((*note, AccessFacts::change_to_bytes(changes))),
         }
     }
     let listings: BTreeSet<(&str, &str)> =
-        created.iter().map(|note| (note.app.as_str(), note.slug.as_str())).collect();
+        created.iter().map(|(note, _)| (note.app.as_str(), note.slug.as_str())).collect();
     let listings: Vec<(&str, &str)> = listings.into_iter().collect();
     for (statement, piece, padding) in LISTINGS.pad(&listings) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
@@ -113,14 +114,19 @@ pub(super) async fn run(connection: &mut SqliteConnection, notes: &[&Note]) -> R
         }
         nothing(query, 2 * padding).execute(&mut *connection).await?;
     }
-    for (statements, notes) in [(&CREATED, &created), (&DELETED, &deleted)] {
-        for (statement, piece, padding) in statements.pad(notes) {
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for note in piece {
-                query = query.bind(note.app.as_str()).bind(&note.slug).bind(&note.id);
-            }
-            nothing(query, 3 * padding).execute(&mut *connection).await?;
+    for (statement, piece, padding) in CREATED.pad(&created) {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (note, access) in piece {
+            query = query.bind(note.app.as_str()).bind(&note.slug).bind(&note.id).bind(access.as_deref());
         }
+        nothing(query, 4 * padding).execute(&mut *connection).await?;
+    }
+    for (statement, piece, padding) in DELETED.pad(&deleted) {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for note in piece {
+            query = query.bind(note.app.as_str()).bind(&note.slug).bind(&note.id);
+        }
+        nothing(query, 3 * padding).execute(&mut *connection).await?;
     }
     for (statement, piece, padding) in CHANGED.pad(&changed) {
         let mut query = sqlx::query(AssertSqlSafe(statement));

@@ -162,9 +162,16 @@ impl SnapshotStore for Sqlite {
         retention::retain(self.listings(), app, belief).await
     }
 
-    async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
+    async fn note_created(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        id: &str,
+        access: Option<&AccessFacts>,
+    ) -> Result<(), Error> {
         let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
-        self.listings().write(Note { app, slug, id, what: What::Created }).await
+        let what = What::Created(access.map(AccessFacts::to_bytes));
+        self.listings().write(Note { app, slug, id, what }).await
     }
 
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {

@@ -109,7 +109,7 @@ pub(super) async fn run(
         Change::Completing(at, losses) => state.prepare_commit(app, *at, losses).await,
         Change::Promote(at) => state.commit(app, *at).await,
         Change::Keep(belief) => state.retain(app, *belief).await,
-        Change::Created(slug, id) => state.note_created(app, slug, id).await,
+        Change::Created(slug, id, access) => state.note_created(app, slug, id, access.as_ref()).await,
         Change::Deleted(slug, id) => state.note_deleted(app, slug, id).await,
         Change::Changed(slug, id, changes) => state.note_changed(app, slug, id, changes.clone()).await,
         Change::Forgive => state.forgive_removals(app).await,

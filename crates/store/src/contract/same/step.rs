@@ -47,7 +47,7 @@ pub(super) enum Change {
     Completing(Timestamp, Vec<LossCount>),
     Promote(Timestamp),
     Keep(Trust),
-    Created(&'static str, &'static str),
+    Created(&'static str, &'static str, Option<AccessFacts>),
     Deleted(&'static str, &'static str),
     Changed(&'static str, &'static str, Changes),
     Forgive,
@@ -129,6 +129,8 @@ fn task_change() -> impl Strategy<Value = Change> {
 fn listing_change() -> impl Strategy<Value = Change> {
     let changes = (any::<Option<bool>>(), prop::option::of(prop::collection::vec(0_u64..4, 0..3)))
         .prop_map(|(is_active, refs)| Changes { is_active, refs });
+    let access = prop::option::of((any::<bool>(), 0_u64..4))
+        .prop_map(|access| access.map(|(is_active, group)| AccessFacts::new(is_active, [group])));
     prop_oneof![
         2 => Just(Change::Begin),
         1 => Just(Change::DryRun),
@@ -139,7 +141,7 @@ fn listing_change() -> impl Strategy<Value = Change> {
         1 => (instant(), losses()).prop_map(|(at, losses)| Change::Completing(at, losses)),
         1 => instant().prop_map(Change::Promote),
         1 => belief().prop_map(Change::Keep),
-        3 => (slug(), id()).prop_map(|(slug, id)| Change::Created(slug, id)),
+        3 => (slug(), id(), access).prop_map(|(slug, id, access)| Change::Created(slug, id, access)),
         2 => (slug(), id()).prop_map(|(slug, id)| Change::Deleted(slug, id)),
         3 => (slug(), id(), changes).prop_map(|(slug, id, changes)| Change::Changed(slug, id, changes)),
         1 => Just(Change::Forgive),

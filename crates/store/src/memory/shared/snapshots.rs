@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::super::super::{
-    AccessBase, Added, AppKey, BaselineOrigin, Changes, Difference, Error, HistoryStore, Hour, IdenTime,
-    LastSync, Losers, LossCount, LossKind, RecordHash, RecordedRun, Run, Shown, SnapshotStore, Trust, Which,
+    AccessBase, AccessFacts, Added, AppKey, BaselineOrigin, Changes, Difference, Error, HistoryStore, Hour,
+    IdenTime, LastSync, Losers, LossCount, LossKind, RecordHash, RecordedRun, Run, Shown, SnapshotStore,
+    Trust, Which,
 };
 use super::node::{Node, answer};
 
@@ -109,10 +110,19 @@ impl SnapshotStore for Node {
         self.write_listings(app, move |memory| answer(SnapshotStore::retain(memory, &key, belief))).await
     }
 
-    async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
+    async fn note_created(
+        &self,
+        app: &AppKey,
+        slug: &str,
+        id: &str,
+        access: Option<&AccessFacts>,
+    ) -> Result<(), Error> {
         let (key, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
-        self.write_listings(app, move |memory| answer(SnapshotStore::note_created(memory, &key, &slug, &id)))
-            .await
+        let access = access.cloned();
+        self.write_listings(app, move |memory| {
+            answer(SnapshotStore::note_created(memory, &key, &slug, &id, access.as_ref()))
+        })
+        .await
     }
 
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {

@@ -3,8 +3,8 @@ use std::future::ready;
 use futures::future::{BoxFuture, join_all};
 
 use super::super::super::{
-    AppKey, AttemptStep, Changes, Entry, Error, Intent, Outcome, Phase, ReportResult, STEPS_KEPT,
-    SnapshotStore, TaskJournal,
+    AccessFacts, AppKey, AttemptStep, Changes, Entry, Error, Intent, Outcome, Phase, ReportResult,
+    STEPS_KEPT, SnapshotStore, TaskJournal,
 };
 use super::*;
 
@@ -146,7 +146,11 @@ async fn noted(state: &Sqlite, at_once: bool) -> Vec<(String, String, String, i6
                         refs: (number % 4 > 0).then(|| vec![number as u64 % 4]),
                     };
                     match (number + round) % 4 {
-                        0 => state.note_created(&app, slug, &id).await.unwrap(),
+                        0 => {
+                            let access = AccessFacts::new(number % 3 == 1, [number as u64]);
+                            let access = Some(&access).filter(|_| number % 3 > 0);
+                            state.note_created(&app, slug, &id, access).await.unwrap();
+                        }
                         1 => state.note_changed(&app, slug, &id, changes).await.unwrap(),
                         2 if number % 7 != 0 => state.note_deleted(&app, slug, &id).await.unwrap(),
                         _ => {}
