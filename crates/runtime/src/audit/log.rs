@@ -151,6 +151,7 @@ impl Audit {
         if !log.waiting.is_empty()
             || log.lost > 0
             || !log.is_prepared
+            || log.failing.is_some()
             || !matches!(inner.change(&log), Ok(None))
         {
             inner.flush(&mut log, now);
@@ -314,8 +315,15 @@ impl Inner {
                 return;
             }
         }
-        if log.failing.take().is_some() {
-            tracing::info!("the audit log can be written again");
+        if log.failing.is_some() {
+            // Nothing may have been waiting, which proves nothing.
+            match self.file(log).and_then(|file| file.sync_data()) {
+                Ok(()) => {
+                    (log.failing, log.is_dirty) = (None, false);
+                    tracing::info!("the audit log can be written again");
+                }
+                Err(error) => log.fail(now, &error),
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use super::super::files;
 use super::{Inner, Log};
 
 impl Inner {
-    /// What somebody else has done to the current file, such as a program that rotates logs.
+    /// What another program has done to the current file, such as one that rotates logs.
     pub(super) fn change(&self, log: &Log) -> io::Result<Option<&'static str>> {
         let Some(identity) = log.identity.filter(|_| log.size > 0) else { return Ok(None) };
         let path = self.settings.folder.join(files::name(log.number));
@@ -35,7 +35,7 @@ impl Inner {
         let name = files::name(log.number);
         tracing::error!(
             file = %self.settings.folder.join(&name).display(), last_entry = log.seq,
-            "a file of the audit log was {change} by somebody else; entries may be missing, and continue in a new file. \
+            "a file of the audit log was {change} by another program; entries may be missing, and continue in a new file. \
              The daemon starts new files and removes old ones itself (audit.max_bytes, audit.keep): exclude the folder from \
              programs that rotate or clean up logs, and put the file back if it was moved"
         );

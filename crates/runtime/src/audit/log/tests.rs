@@ -295,6 +295,10 @@ fn missing_folder_of_the_log_is_an_alarm_and_entries_wait() {
     std::fs::rename(&settings.folder, &away).unwrap();
     audit.sync();
     assert!(audit.status().unwrap().failing_since.is_some(), "before the next entry");
+    std::fs::rename(&away, &settings.folder).unwrap();
+    audit.sync();
+    assert_eq!(audit.status().unwrap().failing_since, None, "without another entry");
+    std::fs::rename(&settings.folder, &away).unwrap();
     audit.record(event("two"));
     let status = audit.status().unwrap();
     assert_eq!((status.seq, status.unwritten), (1, 1));
