@@ -119,7 +119,7 @@ fn restored(path: &Path) -> Option<UnixListener> {
     }
     match bind(path) {
         Ok(listener) => {
-            tracing::warn!(socket = %path.display(), "the control socket was removed by somebody else; listening on a new one");
+            tracing::warn!(socket = %path.display(), "the control socket was removed by another program; listening on a new one");
             Some(listener)
         }
         Err(error) => {

@@ -181,7 +181,7 @@ async fn removed_control_socket_is_restored_while_the_daemon_runs() {
     let beside = world.run(&["tasks", "release", "hr", "--all"]).await;
     assert_eq!(stdout(&beside), "No held tasks in hr.\n");
     let log = daemon.stop().await;
-    assert!(log.contains("the control socket was removed by somebody else"), "{log}");
+    assert!(log.contains("the control socket was removed by another program"), "{log}");
     assert!(!socket.exists());
 }
 

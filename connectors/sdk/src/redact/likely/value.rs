@@ -247,7 +247,7 @@ pub(super) fn is_harmless(value: &[u8], style: Style) -> bool {
         || style == Style::Quoted && is_sentence(value)
 }
 
-/// Whether somebody else has hidden the value.
+/// Whether another program has hidden the value.
 pub(super) fn is_hidden(value: &[u8]) -> bool {
     value.starts_with(b"[redacted]")
         || value.starts_with(b"***")
