@@ -75,7 +75,7 @@ impl Context {
     /// Uses a configuration that was already read, with the context of this process.
     pub(crate) fn of(config: Config, sources: Sources) -> Self {
         children::keep_in(&config.state.path);
-        Self { config, redactor: Redactor::new(), environment: Arc::new(sources.environment) }
+        Self { config, redactor: Redactor::new().recognizing(), environment: Arc::new(sources.environment) }
     }
 
     /// Ends the connector programs that an earlier process left behind. Must be called before any task is executed: they may still change

@@ -38,7 +38,8 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     let hand = Hand::new(name, app.clone(), connector, &context.redactor, None).await?;
     let progress =
         (!global.json && to != Path::new(STDOUT)).then(|| Progress::follow(name, hand.status(), 0));
-    let (into, refs, redactor) = (Arc::clone(&sink), context.refs(), context.redactor.clone());
+    // Only declared secrets: the file shows what a sync would push.
+    let (into, refs, redactor) = (Arc::clone(&sink), context.refs(), context.redactor.exact());
     let take = move |of: &ResourceType, records: &[Record]| {
         let mut sink = into.lock().unwrap_or_else(PoisonError::into_inner);
         records.iter().all(|record| sink.write(&line(of, record, refs, &redactor)))

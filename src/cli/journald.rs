@@ -72,7 +72,7 @@ impl Journald {
         let program = std::env::args_os().next().unwrap_or_default();
         let name = Path::new(&program).file_name().map(|name| visible(&name.to_string_lossy()).into_owned());
         let identifier = name.unwrap_or_else(|| "bridgehead".to_owned());
-        Ok(Self { socket: own, redactor: redactor.clone(), identifier })
+        Ok(Self { socket: own, redactor: redactor.recognizing(), identifier })
     }
 }
 

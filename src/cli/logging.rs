@@ -1,5 +1,6 @@
 //! The log: to standard error as text or JSON, or to systemd's journal. It contains no known secret and no unescaped invisible character.
 
+use std::borrow::Cow;
 use std::fmt::{self, Debug};
 use std::io::Write;
 
@@ -29,9 +30,9 @@ pub(crate) fn start(log: &Log, redactor: &Redactor) {
 /// The same, with what else is made of the spans.
 pub(super) fn start_with(log: &Log, redactor: &Redactor, spans: Option<SpanLayer>) {
     let levels = Levels::new(&log.level);
-    let fields = TextFields { redactor: redactor.clone() };
+    let fields = TextFields { redactor: redactor.recognizing() };
     let to_journal = journald::is_stderr();
-    let clean = |escape| Clean { redactor: redactor.clone(), escape, prefix: to_journal.then_some("") };
+    let clean = |is_json| Clean { redactor: redactor.exact(), is_json, prefix: to_journal.then_some("") };
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let layer = match log.format {
         LogFormat::Text if to_journal => match journald::Journald::connect(redactor) {
@@ -134,9 +135,10 @@ impl Visit for Text<'_, '_> {
 /// Removes secrets from each event as a whole. The formatter writes one event at a time.
 #[derive(Clone)]
 struct Clean {
+    /// Only for declared secrets. What looks like one is searched for in each field by itself, because the end of a field would be taken
+    /// for a part of it.
     redactor: Redactor,
-    /// Whether to escape invisible characters, which JSON may contain unescaped.
-    escape: bool,
+    is_json: bool,
     /// The prefix of each event, if the journal reads the output.
     prefix: Option<&'static str>,
 }
@@ -156,10 +158,15 @@ impl<'a> MakeWriter<'a> for Clean {
 impl Write for Clean {
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        let text = self.redactor.redact(&text);
+        let text = if self.is_json {
+            json_without_secrets(&text, &self.redactor)
+        } else {
+            self.redactor.redact(&text)
+        };
         let mut out = std::io::stderr().lock();
         out.write_all(self.prefix.unwrap_or_default().as_bytes())?;
-        if self.escape {
+        if self.is_json {
+            // Invisible characters, which JSON may contain unescaped.
             out.write_all(super::print::escaped(&text).as_bytes())?;
         } else {
             out.write_all(text.as_bytes())?;
@@ -170,6 +177,20 @@ impl Write for Clean {
     fn flush(&mut self) -> std::io::Result<()> {
         std::io::stderr().lock().flush()
     }
+}
+
+/// An event in JSON without secrets. It is only parsed if it may contain one.
+fn json_without_secrets<'a>(event: &'a str, redactor: &Redactor) -> Cow<'a, str> {
+    let recognizing = redactor.recognizing();
+    if matches!(recognizing.redact(event), Cow::Borrowed(_)) {
+        return Cow::Borrowed(event);
+    }
+    let Ok(mut fields) = serde_json::from_str::<serde_json::Value>(event) else {
+        return Cow::Owned(recognizing.redact(event).into_owned());
+    };
+    recognizing.redact_json(&mut fields);
+    let event = format!("{fields}\n");
+    Cow::Owned(redactor.redact(&event).into_owned())
 }
 
 #[cfg(test)]

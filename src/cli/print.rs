@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::journald;
-use bridgehead_sdk::is_invisible;
+use bridgehead_sdk::{Redactor, is_invisible};
 
 /// The first error of standard output. After that, nothing more is written to it.
 static REFUSED: Mutex<Option<io::Error>> = Mutex::new(None);
@@ -100,7 +100,9 @@ pub(crate) fn complain(text: impl std::fmt::Display) {
 /// Prints why a command failed: for systemd's journal, each line as an error.
 pub(crate) fn fail(text: &str) {
     let before = if journald::is_stderr() { journald::prefix(tracing::Level::ERROR) } else { "" };
-    let text = wrapped(&lines(text), width(io::stderr()));
+    // It may quote a target or a program, and is printed where no redactor is known.
+    let text = Redactor::new().recognizing().redact(text).into_owned();
+    let text = wrapped(&lines(&text), width(io::stderr()));
     let text: Vec<String> = text.split('\n').map(|line| format!("{before}{line}")).collect();
     drop(writeln!(std::io::stderr().lock(), "{}", text.join("\n")));
 }

@@ -15,7 +15,7 @@ use super::place::{Place, State};
 use super::reload::{Reloader, Reloading};
 use super::service;
 use super::serving::Serving;
-use super::signals::{Hangup, Hangups, Told};
+use super::signals::{Hangup, Hangups, Others, Told};
 use super::telemetry::{self, Traces};
 use super::{audit, logging};
 use crate::admin::Operator;
@@ -38,10 +38,10 @@ const LATER: Duration = Duration::from_secs(10);
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // First of all: a signal during the start must not prevent a clean shutdown.
     let stop = CancellationToken::new();
-    let hangups = Hangups::listen()?;
+    let (hangups, others) = (Hangups::listen()?, Others::listen()?);
     let told = Told::listen_but_to_hangups()?;
     let hangup = Arc::new(Notify::new());
-    let handled = handle(told, hangups, stop.clone(), Arc::clone(&hangup));
+    let handled = handle(told, hangups, others, stop.clone(), Arc::clone(&hangup));
     let _signals = AbortOnDropHandle::new(tokio::spawn(handled));
     let reloader = Reloader::load(global, connectors)?;
     let context = reloader.context();
@@ -145,7 +145,7 @@ async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Opt
         let grace = u32::try_from((LATER * 3).as_micros()).unwrap_or(u32::MAX);
         drop(sd_notify::notify(&[
             NotifyState::ExtendTimeoutUsec(grace),
-            NotifyState::Status(&error.to_string()),
+            NotifyState::Status(&context.redactor.redact(&error.to_string())),
         ]));
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
@@ -209,11 +209,23 @@ async fn close(journal: State, is_over: bool) {
 
 /// The first signal shuts down cleanly; a second one stops immediately. SIGHUP stops the daemon only if its terminal was closed; otherwise
 /// it requests a reload.
-async fn handle(mut told: Told, mut hangups: Hangups, stop: CancellationToken, reload: Arc<Notify>) {
+async fn handle(
+    mut told: Told,
+    mut hangups: Hangups,
+    mut others: Others,
+    stop: CancellationToken,
+    reload: Arc<Notify>,
+) {
     loop {
         tokio::select! {
             biased;
             () = told.wait() => {}
+            signal = others.next() => {
+                tracing::warn!(
+                    "{signal} received and ignored; SIGHUP or `bridgehead reload` reloads the configuration, SIGTERM stops the daemon"
+                );
+                continue;
+            }
             hangup = hangups.next() => match hangup {
                 Hangup::Closed => {}
                 Hangup::Reload => {

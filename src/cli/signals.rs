@@ -100,6 +100,32 @@ impl Hangups {
     }
 }
 
+/// Signals that would end a daemon at once and mean nothing to it: SIGUSR1 and SIGUSR2, which programs that rotate logs send, and SIGXFSZ,
+/// after which a write fails as on a full disk.
+#[derive(Debug)]
+pub(crate) struct Others {
+    user: [Signal; 2],
+    _file_size: Signal,
+}
+
+impl Others {
+    /// Handles these signals, so that none of them kills the process.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let file_size = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        let user = [listen_to(SignalKind::user_defined1())?, listen_to(SignalKind::user_defined2())?];
+        Ok(Self { user, _file_size: listen_to(file_size)? })
+    }
+
+    /// Waits for a signal that somebody sent, and returns its name.
+    pub(crate) async fn next(&mut self) -> &'static str {
+        let [first, second] = &mut self.user;
+        tokio::select! {
+            _ = first.recv() => "SIGUSR1",
+            _ = second.recv() => "SIGUSR2",
+        }
+    }
+}
+
 fn listen_to(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("cannot receive signals: {error}")))
 }

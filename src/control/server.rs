@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PACE: Duration = Duration::from_millis(100);
 /// The maximum number of concurrent commands; more wait.
 const MOST: usize = 32;
+/// How often to check that the socket is still there.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
 /// How long to wait at shutdown until commands have received the end of their requests.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -55,8 +57,12 @@ impl Server {
         match bind(&path) {
             Ok(listener) => {
                 let stop = stop.child_token();
-                let accepting =
-                    tokio::spawn(accept(listener, Daemon { runtime, about, reloads }, stop.clone()));
+                let accepting = tokio::spawn(accept(
+                    listener,
+                    path.clone(),
+                    Daemon { runtime, about, reloads },
+                    stop.clone(),
+                ));
                 Some(Self { path, stop, accepting })
             }
             Err(error) => {
@@ -80,6 +86,8 @@ impl Server {
         if tokio::time::timeout(FAREWELL, &mut self.accepting).await.is_err() {
             self.accepting.abort();
         }
+        // It may have been restored at the same moment.
+        drop(std::fs::remove_file(&self.path));
     }
 }
 
@@ -102,11 +110,37 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn accept(listener: UnixListener, daemon: Daemon, stop: CancellationToken) {
+/// Listens again if somebody has removed the socket, such as a program that cleans up: commands would say that no daemon is running.
+fn restored(path: &Path) -> Option<UnixListener> {
+    let is_gone = std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    // Without the folder, the state is gone, which has its own alarm.
+    if !is_gone || !path.parent().is_some_and(Path::is_dir) {
+        return None;
+    }
+    match bind(path) {
+        Ok(listener) => {
+            tracing::warn!(socket = %path.display(), "the control socket was removed by another program; listening on a new one");
+            Some(listener)
+        }
+        Err(error) => {
+            tracing::debug!(socket = %path.display(), %error, "the control socket was removed and cannot be created again");
+            None
+        }
+    }
+}
+
+async fn accept(mut listener: UnixListener, path: PathBuf, daemon: Daemon, stop: CancellationToken) {
     let mut commands = JoinSet::new();
+    let mut look_after = tokio::time::interval(LOOK_AFTER);
+    look_after.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
+            _ = look_after.tick() => {
+                if let Some(again) = restored(&path) {
+                    listener = again;
+                }
+            }
             Some(ended) = commands.join_next() => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "the daemon panicked while handling an operator's command");

@@ -169,6 +169,23 @@ async fn control_socket_is_private_and_removed_with_the_daemon() {
 }
 
 #[tokio::test]
+async fn removed_control_socket_is_restored_while_the_daemon_runs() {
+    let world = world(1, NO_SYNC).await;
+    let socket = world.path("state/control.sock");
+    let daemon = world.start();
+    daemon.says("ready").await;
+    std::fs::remove_file(&socket).expect("it is there");
+    eventually("the daemon listens again", || socket.exists()).await;
+    let found = std::fs::metadata(&socket).expect("it is there");
+    assert_eq!(found.permissions().mode() & 0o777, 0o600);
+    let beside = world.run(&["tasks", "release", "hr", "--all"]).await;
+    assert_eq!(stdout(&beside), "No held tasks in hr.\n");
+    let log = daemon.stop().await;
+    assert!(log.contains("the control socket was removed by another program"), "{log}");
+    assert!(!socket.exists());
+}
+
+#[tokio::test]
 async fn daemon_runs_without_a_socket_if_its_path_is_too_long() {
     let world = world(1, NO_SYNC).await;
     let long = format!("path = \"{}\"", "s".repeat(120));

@@ -1,7 +1,7 @@
 //! Health means progress: whatever blocks work shows up in every interface alike.
 
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -24,15 +24,8 @@ async fn full_disk_raises_an_alarm_that_clears_with_free_space() {
     let world = World::new().await;
     world.script(QUICK, ADMIN);
     let before = world.task_for("create_account", json!("ann"));
-    // The signal sent at this limit would end the process; a full disk sends no signal.
-    let mut command = Command::new("sh");
-    let daemon = world.command(&["run"]);
-    command
-        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
-        .arg(daemon.get_program())
-        .args(daemon.get_args());
-    command.env_remove("NOTIFY_SOCKET").env("IDEN_API_KEY", KEY).stdin(Stdio::null());
-    let daemon = World::started(command);
+    // Unlike a full disk, the limit also sends a signal (SIGXFSZ), which must not end the daemon.
+    let daemon = world.start();
     let here = address(&daemon).await;
     eventually("the first task is done", || world.task(&before)["status"] == "completed").await;
     limit_files(daemon.pid(), "1");
@@ -218,6 +211,31 @@ async fn idle_connections_do_not_block_health_checks() {
     );
     drop(idle);
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_clock_starts_no_task_years_early_or_late() {
+    let years = |years: i64| (years * 365 * 86_400).to_string();
+    for (ahead, after, is_due) in
+        [(years(70), "2090-01-01T00:00:00Z", false), (years(-20), "2020-01-01T00:00:00Z", true)]
+    {
+        let world = World::new().await;
+        world.script("poll_interval = \"100ms\"\n", ADMIN);
+        let task = world.sandbox.add_task(
+            world.app,
+            json!({"action": "create_account", "status": "pending", "execute_after": after, "payload": {"account": {"username": "ann"}}}),
+        );
+        let daemon = world.start_with(&[("BRIDGEHEAD_TEST_CLOCK_AHEAD", &ahead)]);
+        let here = address(&daemon).await;
+        if is_due {
+            eventually("it is done", || world.task(&task)["status"] == "completed").await;
+        } else {
+            let known = |status: &Value| status["apps"]["hr"]["tasks"]["not_due"] == 1;
+            status(&here, "it is counted", known).await;
+            assert_eq!(world.attempts(&task), [0; 0]);
+        }
+        daemon.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -191,6 +191,29 @@ async fn gradual_removals_are_held_once_they_add_up() {
 }
 
 #[tokio::test]
+async fn clock_set_forward_does_not_empty_the_window() {
+    let world = synced(0..100, "on_start = false").await;
+    let clock = world.path("clock");
+    let daemon = world.start_with(&[("BRIDGEHEAD_TEST_CLOCK_AHEAD", &clock.display().to_string())]);
+    daemon.says("ready").await;
+    for gone in [4, 8] {
+        world.target(target(gone..100));
+        world.sync(&[]).await.assert(0, "completed");
+    }
+    let two_years = 2 * 365 * 86_400;
+    world.write("clock", &two_years.to_string());
+    world.target(target(12..100));
+    let synced = world.sync(&[]).await;
+    synced.assert(1, "held");
+    assert!(synced.detail().contains("4 of 92 records of account, 12 within 24h"), "{}", synced.detail());
+    // Set back again, all of it still counts.
+    world.write("clock", "0");
+    world.sync(&[]).await.assert(1, "held");
+    assert_eq!(world.active_ids("account"), ids(8..100));
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn removals_older_than_the_window_do_not_count() {
     let world = synced(0..100, "guard = { window = \"1ms\" }").await;
     for gone in [4, 8, 12, 16] {

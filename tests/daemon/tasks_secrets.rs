@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::admin::{ADMIN, address, get, kinds, status};
 use crate::support::{KEY, World, eventually};
 use crate::target::QUICK;
 
@@ -215,4 +216,114 @@ async fn saved_response_fields_may_have_secret_like_names() {
     let told =
         String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(told.contains(refused) && told.contains("headers.Authorization"), "{told}");
+}
+
+/// Secrets that the daemon was never told: a target or a program quotes its own.
+const UNDECLARED: [(&str, &str); 6] = [
+    ("cannot reach postgres://hr:un-declared-1@db/hr", "un-declared-1"),
+    ("login failed: password=un-declared-2 user=hr", "un-declared-2"),
+    ("sent Authorization: Bearer un-declared-3", "un-declared-3"),
+    ("refused {\"api_key\": \"un-declared-4\"}", "un-declared-4"),
+    ("key -----BEGIN PRIVATE KEY-----\nun-declared-5\n-----END PRIVATE KEY----- is wrong", "un-declared-5"),
+    ("got AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
+];
+
+async fn hide_undeclared(format: &str) {
+    let holds_none = |what: &str, bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        for (_, secret) in UNDECLARED {
+            assert!(!text.contains(secret), "{what} holds {secret}: {text}");
+        }
+    };
+    let world = World::new().await;
+    // Syncs give up on the unreachable target soon.
+    let tasks = "poll_interval = \"100ms\"\ntimeout = \"5s\"\ngive_up_after = \"5s\"\n";
+    world.script(tasks, &format!("{ADMIN}[log]\nformat = \"{format}\"\nlevel = \"trace\""));
+    let mut rules = Vec::new();
+    let mut tasks = Vec::new();
+    for (number, (message, _)) in UNDECLARED.iter().enumerate() {
+        let (failed, done) = (format!("failed-{number}"), format!("done-{number}"));
+        rules.push(json!({"account": failed, "stderr": message,
+            "error": {"message": message, "data": {"code": "INTERNAL_ERROR", "effect": "not_applied", "retry": "never"}}}));
+        rules.push(json!({"account": done, "apply": true,
+            "answer": {"account_id": done, "note": message, "initial_password": UNDECLARED[number].1}}));
+        tasks.push(world.task_for("create_account", json!(failed)));
+        world.task_for("create_account", json!(done));
+    }
+    world.rules(&json!(rules));
+    let daemon = world.start();
+    let here = address(&daemon).await;
+    world.drained().await;
+    for task in &tasks {
+        assert!(world.message(task).contains("[redacted]"), "{}", world.message(task));
+    }
+    assert!(
+        world.message(&tasks[0]).contains("postgres://hr:[redacted]@db/hr"),
+        "{}",
+        world.message(&tasks[0])
+    );
+    // The target is not reachable any more, and says so in its own words.
+    let all: Vec<&str> = UNDECLARED.iter().map(|(message, _)| *message).collect();
+    let all = all.join("; ");
+    let down =
+        json!({"message": all, "data": {"code": "TIMEOUT", "subject": "connection", "retry": "backoff"}});
+    world.rules(&json!([
+        {"account": "down", "error": down}, {"method": "check", "error": down}, {"method": "list", "error": down},
+    ]));
+    let held = world.task_for("create_account", json!("down"));
+    status(&here, "the target is unreachable", |status| kinds(status) == ["target_unreachable"]).await;
+    for path in ["/status", "/", "/apps/hr", "/metrics"] {
+        holds_none(path, get(&here, path).await.body.as_bytes());
+    }
+    for arguments in [
+        vec!["status"],
+        vec!["status", "--json"],
+        vec!["tasks", "list", "hr", "--json"],
+        vec!["tasks", "list", "hr", "--json", "--status", "failed"],
+        vec!["tasks", "show", "hr", &tasks[1], "--json"],
+        vec!["tasks", "show", "hr", &held],
+        vec!["sync", "hr", "--dry-run", "--json"],
+        vec!["sync", "hr", "--json"],
+        vec!["check"],
+        vec!["audit", "export"],
+    ] {
+        let output = world.run(&arguments).await;
+        assert!(!output.stdout.is_empty(), "{arguments:?}: {output:?}");
+        holds_none(&format!("{arguments:?}"), &output.stdout);
+        holds_none(&format!("{arguments:?} on standard error"), &output.stderr);
+    }
+    let log = daemon.stop().await;
+    assert!(log.contains("[redacted]") && log.contains("login failed"), "it was put to the test: {log}");
+    if format == "json" {
+        for line in log.lines() {
+            let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
+            assert!(parsed.is_ok(), "{line}");
+        }
+    }
+    holds_none("the log", log.as_bytes());
+    holds_none("the state folder", &world.bytes_below("state"));
+    for (id, reports) in tasks.iter().map(|task| (task, world.reported(task))) {
+        reports.iter().for_each(|report| holds_none(id, report.to_string().as_bytes()));
+    }
+    for task in world.sandbox.tasks(world.app) {
+        holds_none("a result", json!(task).to_string().as_bytes());
+    }
+    // Without the daemon, commands start the program themselves.
+    for arguments in
+        [vec!["check"], vec!["call", "hr", "check"], vec!["call", "hr", "list"], vec!["sync", "hr", "--json"]]
+    {
+        let output = world.run(&arguments).await;
+        holds_none(&format!("{arguments:?}, alone"), &output.stdout);
+        holds_none(&format!("{arguments:?} on standard error, alone"), &output.stderr);
+    }
+}
+
+#[tokio::test]
+async fn undeclared_secrets_of_a_target_leave_no_trace_in_text_logs() {
+    hide_undeclared("text").await;
+}
+
+#[tokio::test]
+async fn undeclared_secrets_of_a_target_leave_no_trace_in_json_logs() {
+    hide_undeclared("json").await;
 }

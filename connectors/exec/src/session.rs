@@ -247,8 +247,12 @@ async fn write(
 /// Forwards what the process writes to standard error to the log: redacted, truncated, one line at a time.
 async fn log_diagnostics(stderr: ChildStderr, launch: Arc<Launch>) {
     let mut lines = LineReader::new(stderr, DIAGNOSTIC_BYTES, Overflow::Cut);
+    let mut key = KeyLines::default();
     while let Ok(Some(line)) = lines.next().await {
         let line = String::from_utf8_lossy(&line);
+        if key.has(&line) {
+            continue;
+        }
         let line = errors::text(&line, DIAGNOSTIC_CHARACTERS, &launch.redactor);
         if !line.is_empty() {
             info!(target: "bridgehead::exec", app = %launch.app, "{line}");
@@ -256,9 +260,45 @@ async fn log_diagnostics(stderr: ChildStderr, launch: Arc<Launch>) {
     }
 }
 
+/// Recognizes the lines of a private key after its first one. Alone, they look like any other text to those who hide secrets later.
+#[derive(Default)]
+struct KeyLines {
+    /// How many more lines may belong to it.
+    left: usize,
+}
+
+impl KeyLines {
+    /// No key is longer.
+    const LONGEST: usize = 200;
+
+    /// Whether this line belongs to a private key that an earlier line began.
+    fn has(&mut self, line: &str) -> bool {
+        if self.left > 0 {
+            self.left = if line.contains("-----END ") { 0 } else { self.left - 1 };
+            return true;
+        }
+        let begins =
+            line.contains("-----BEGIN ") && line.contains("PRIVATE KEY") && !line.contains("-----END ");
+        self.left = if begins { Self::LONGEST } else { 0 };
+        false
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_first_line_of_a_private_key_is_logged() {
+        let mut key = KeyLines::default();
+        let text = "before\n-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\noAoGCCqG\n-----END EC PRIVATE KEY-----\nbehind\n\
+                    -----BEGIN CERTIFICATE-----\nMIIB";
+        let logged: Vec<&str> = text.lines().filter(|line| !key.has(line)).collect();
+        assert_eq!(
+            logged,
+            ["before", "-----BEGIN EC PRIVATE KEY-----", "behind", "-----BEGIN CERTIFICATE-----", "MIIB"]
+        );
+    }
 
     #[tokio::test(start_paused = true)]
     async fn no_deadline_never_elapses() {

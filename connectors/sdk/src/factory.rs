@@ -33,7 +33,8 @@ pub struct Setup {
     pub base: PathBuf,
     /// How to reach the target over the network: trusted certificates and proxies.
     pub network: Network,
-    /// Already knows the secrets of `target`. Pass strings from the target through it before you log them.
+    /// Already knows the secrets of `target`. Pass strings from the target through it before you log them. It is
+    /// [exact](Redactor::exact): what only looks like a secret is removed where text leaves the daemon.
     pub redactor: Redactor,
     /// Records programs that the connector starts; absent in tests.
     pub processes: Option<Arc<dyn ProcessRegistry>>,
@@ -67,7 +68,7 @@ impl Setup {
 
     /// Sets the redactor, which knows the secrets of `target`.
     pub fn with_redactor(mut self, redactor: Redactor) -> Self {
-        self.redactor = redactor;
+        self.redactor = redactor.exact();
         self
     }
 

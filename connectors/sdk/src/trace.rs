@@ -19,9 +19,9 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// A trace that passes each line to `show`. Secrets that the redactor knows are removed first.
+    /// A trace that passes each line to `show`. Secrets that the redactor knows, and what looks like one, are removed first.
     pub fn new(redactor: &Redactor, show: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { redactor: redactor.clone(), show: Arc::new(show) }
+        Self { redactor: redactor.recognizing(), show: Arc::new(show) }
     }
 
     /// Records something that was sent to the target called `system`.

@@ -234,7 +234,7 @@ impl Config {
             .chain(&self.network.proxy_password)
             .chain(token)
             .chain(&self.state.url);
-        let mut warnings: Vec<String> = secrets.filter_map(|secret| secret.warning(environment)).collect();
+        let mut warnings: Vec<String> = secrets.flat_map(|secret| secret.warnings(environment)).collect();
         warnings.extend(self.apps.values().flat_map(|app| app.target.warnings()));
         warnings.extend(suspicious::of(self));
         warnings.extend(ignored::variables(environment, self.apps.keys().map(String::as_str)));

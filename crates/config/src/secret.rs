@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::Value as Json;
 use zeroize::Zeroizing;
@@ -155,7 +155,7 @@ fn looks_secret(name: &str) -> bool {
 }
 
 impl Secret {
-    /// Reads the secret. A trailing newline is dropped, because editors add one.
+    /// Reads the secret. A trailing newline and a byte order mark are dropped, because editors add them.
     pub fn read(&self, environment: &BTreeMap<String, String>) -> Result<SecretString, SecretError> {
         let text = match self {
             Self::Env { name } => {
@@ -185,8 +185,25 @@ impl Secret {
         Ok(SecretString::from(secret))
     }
 
-    /// A warning for the log about an unsafe location of the secret: a file that every user of the machine can read.
-    pub fn warning(&self, environment: &BTreeMap<String, String>) -> Option<String> {
+    /// Warnings for the log about a secret that is in an unsafe location, or has blanks around it.
+    pub fn warnings(&self, environment: &BTreeMap<String, String>) -> Vec<String> {
+        self.readable_by_all(environment).into_iter().chain(self.has_blanks(environment)).collect()
+    }
+
+    /// Blanks around a secret are usually a mistake, but may be part of a password.
+    fn has_blanks(&self, environment: &BTreeMap<String, String>) -> Option<String> {
+        let secret = self.read(environment).ok()?;
+        let text = secret.expose_secret();
+        (text.trim() != text).then(|| {
+            format!(
+                "{self} starts or ends with a blank or a line break, which counts as part of the secret; remove \
+                 it, unless that is intended"
+            )
+        })
+    }
+
+    /// A file that every user of the machine can read.
+    fn readable_by_all(&self, environment: &BTreeMap<String, String>) -> Option<String> {
         let path = match self {
             Self::Env { .. } => return None,
             Self::File { path } => path.clone(),
@@ -208,7 +225,7 @@ impl Secret {
         let file = std::fs::File::open(path).map_err(unreadable)?;
         file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         let text = std::str::from_utf8(&bytes).ok().filter(|text| text.len() as u64 <= LONGEST);
-        text.map(|text| Zeroizing::new(text.to_owned()))
+        text.map(|text| Zeroizing::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()))
             .ok_or_else(|| SecretError::NotText { place: self.clone() })
     }
 

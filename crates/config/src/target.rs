@@ -184,7 +184,7 @@ impl Target {
         let mut warnings = Vec::new();
         let visited = each_place(&self.settings, &self.path, &mut |node, _| {
             if let Ok(secret) = Secret::from_node(node) {
-                warnings.extend(secret.warning(&self.environment));
+                warnings.extend(secret.warnings(&self.environment));
             }
             Ok::<(), std::convert::Infallible>(())
         });

@@ -1,6 +1,8 @@
 //! The wall clock, where dates matter. All waiting uses `tokio::time` instead.
 
 #[cfg(debug_assertions)]
+use std::path::Path;
+#[cfg(debug_assertions)]
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
@@ -22,14 +24,18 @@ impl Clock for SystemClock {
     }
 }
 
-/// How far to shift the clock, in seconds, for tests in which it jumps between two processes. Not part of a release build.
+/// How far to shift the clock, in seconds, for tests in which it jumps between two processes; or a file that contains it, for tests in which
+/// it jumps while the process runs. Not part of a release build.
 #[cfg(debug_assertions)]
 fn ahead() -> SignedDuration {
-    static AHEAD: LazyLock<SignedDuration> = LazyLock::new(|| {
-        let seconds = std::env::var("BRIDGEHEAD_TEST_CLOCK_AHEAD").ok().and_then(|text| text.parse().ok());
-        SignedDuration::from_secs(seconds.unwrap_or(0))
+    static AHEAD: LazyLock<Option<String>> =
+        LazyLock::new(|| std::env::var("BRIDGEHEAD_TEST_CLOCK_AHEAD").ok());
+    let seconds = |text: &str| text.trim().parse().ok();
+    let shift = AHEAD.as_ref().and_then(|text| {
+        seconds(text)
+            .or_else(|| std::fs::read_to_string(Path::new(text)).ok().and_then(|text| seconds(&text)))
     });
-    *AHEAD
+    SignedDuration::from_secs(shift.unwrap_or(0))
 }
 
 #[cfg(not(debug_assertions))]

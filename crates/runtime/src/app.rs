@@ -1,7 +1,7 @@
 //! State shared by all loops of one app.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bridgehead_resilience::{Clock, Retry as Retrier, RetryPolicy, SeededRng};
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::actions::{Cancelling, Pausing, Waiting};
 use super::audit::Audit;
 use super::change_tracker::ChangeTracker;
+use super::clock::SteadyClock;
 use super::created_accounts::CreatedAccounts;
 use super::guard::DeprovisionLimit;
 use super::status::AppStatus;
@@ -92,6 +93,21 @@ pub(crate) struct SharedServices {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<SeededRng>,
     pub(crate) audit: Audit,
+    steady: Arc<std::sync::Mutex<SteadyClock>>,
+}
+
+impl SharedServices {
+    pub(crate) fn new(redactor: &Redactor, clock: Arc<dyn Clock>, rng: Arc<SeededRng>, audit: Audit) -> Self {
+        let steady = Arc::new(std::sync::Mutex::new(SteadyClock::start(clock.now())));
+        // What it returns leaves the daemon.
+        Self { redactor: redactor.recognizing(), clock, rng, audit, steady }
+    }
+
+    /// The time by which something is old. Unlike the wall clock, it does not follow a machine's clock that is set forward.
+    pub(crate) fn aging_now(&self) -> Timestamp {
+        let now = self.clock.now();
+        self.steady.lock().unwrap_or_else(PoisonError::into_inner).now(now)
+    }
 }
 
 /// What an [`AppContext`] is built from.

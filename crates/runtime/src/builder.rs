@@ -93,12 +93,12 @@ impl RuntimeBuilder {
         let assembly = Assembly {
             journal: self.journal,
             snapshots: self.snapshots,
-            shared: SharedServices {
-                redactor: self.redactor,
-                clock: self.clock,
-                rng: Arc::new(self.seed.map_or_else(SeededRng::from_os, SeededRng::seeded)),
-                audit: self.audit.clone(),
-            },
+            shared: SharedServices::new(
+                &self.redactor,
+                self.clock,
+                Arc::new(self.seed.map_or_else(SeededRng::from_os, SeededRng::seeded)),
+                self.audit.clone(),
+            ),
             leases: self.leases.clone(),
         };
         let apps = self.apps.into_iter().map(|(name, (settings, connector))| {

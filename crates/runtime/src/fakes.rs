@@ -155,12 +155,7 @@ pub(crate) fn app_in_memory(
         journal: Arc::new(state.clone()),
         snapshots: Arc::new(state.clone()),
         status: Arc::new(AppStatus::default()),
-        shared: SharedServices {
-            redactor: Redactor::new(),
-            clock: Arc::new(SystemClock),
-            rng: Arc::clone(rng),
-            audit: Audit::none(),
-        },
+        shared: SharedServices::new(&Redactor::new(), Arc::new(SystemClock), Arc::clone(rng), Audit::none()),
         leases: None,
     })
 }
@@ -216,12 +211,12 @@ impl Place {
             journal: Arc::clone(&self.journal) as Arc<dyn TaskJournal>,
             snapshots: Arc::clone(&self.journal) as Arc<dyn SnapshotStore>,
             status: Arc::new(AppStatus::default()),
-            shared: SharedServices {
-                redactor: Redactor::new(),
-                clock: Arc::new(SystemClock),
-                rng: Arc::new(SeededRng::seeded(4711)),
-                audit: Audit::none(),
-            },
+            shared: SharedServices::new(
+                &Redactor::new(),
+                Arc::new(SystemClock),
+                Arc::new(SeededRng::seeded(4711)),
+                Audit::none(),
+            ),
             leases: None,
         })
     }

@@ -60,7 +60,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, options: Init)
 async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcome {
     let place = Place::choose(options.output.as_deref(), global, connectors)?;
     let environment = context::sources(global).environment;
-    let redactor = Redactor::new();
+    let redactor = Redactor::new().recognizing();
     logging::start_quiet(&Log::default(), &redactor);
     let network = network(&place, options.ca_file.as_deref(), &environment, &redactor, connectors)?;
     let mut flags = options.answers;

@@ -46,7 +46,8 @@ struct Sources<'a> {
 pub(super) async fn gather(global: &Global, connectors: &Connectors, now: Timestamp) -> Vec<Part> {
     let sources = context::sources(global);
     let loaded = config::load(&sources, connectors).map(|config| Context::of(config, sources));
-    let redactor = loaded.as_ref().map_or_else(|_| Redactor::new(), |context| context.redactor.clone());
+    let redactor =
+        loaded.as_ref().map_or_else(|_| Redactor::new().recognizing(), |context| context.redactor.clone());
     if let Ok(context) = &loaded {
         learn_secrets(context);
     }

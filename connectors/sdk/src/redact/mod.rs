@@ -3,6 +3,7 @@
 mod escapes;
 mod forms;
 mod known;
+mod likely;
 mod names;
 
 use std::borrow::Cow;
@@ -32,6 +33,9 @@ const LINGER: usize = 1024;
 /// also within base64 and hexadecimal digits. A truncated secret is found if enough of it is left. A secret that is hashed, encrypted,
 /// compressed, reversed or split is not found.
 ///
+/// A redactor knows its secrets and nothing else, so that a test notices every other text that a connector gives away. What leaves the
+/// daemon passes a [`recognizing`](Self::recognizing) one, which also replaces what looks like a secret.
+///
 /// A secret that no protection holds any longer is kept only as a digest: the redactor recognizes it, but cannot reveal it. If it
 /// recognizes only a part of such a secret, it also replaces the rest of the word.
 ///
@@ -44,7 +48,11 @@ const LINGER: usize = 1024;
 /// # drop(held);
 /// ```
 #[derive(Clone, Default)]
-pub struct Redactor(Arc<RwLock<Known>>);
+pub struct Redactor {
+    known: Arc<RwLock<Known>>,
+    /// Whether it also replaces what looks like a secret.
+    is_recognizing: bool,
+}
 
 impl Redactor {
     /// A redactor without any secrets yet.
@@ -52,12 +60,32 @@ impl Redactor {
         Self::default()
     }
 
+    /// The same redactor for text that leaves the daemon: it also replaces what looks like a secret although nobody has declared it one,
+    /// because a target or a program may quote secrets of its own. These are the passwords in URLs, the values of names that
+    /// [indicate a secret](is_secret_name), credentials in headers, private keys, and tokens that their issuers mark.
+    ///
+    /// ```
+    /// use bridgehead_sdk::Redactor;
+    ///
+    /// let redactor = Redactor::new().recognizing();
+    /// assert_eq!(redactor.redact("postgres://hr:hunter2@db/hr refused"), "postgres://hr:[redacted]@db/hr refused");
+    /// assert_eq!(redactor.redact("401: token expired"), "401: token expired");
+    /// ```
+    pub fn recognizing(&self) -> Self {
+        Self { is_recognizing: true, ..self.clone() }
+    }
+
+    /// The same redactor, which replaces only the secrets that it was given.
+    pub fn exact(&self) -> Self {
+        Self { is_recognizing: false, ..self.clone() }
+    }
+
     /// Searches for these secrets from now on, for as long as the returned [`Protection`] lives and a while longer.
     #[must_use = "the secrets are redacted as long as this lives"]
     pub fn protect<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) -> Protection {
         let mut held: Vec<u64> = Vec::new();
         for secret in secrets {
-            let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
             held.extend(known.hold(secret.as_ref()));
         }
         Protection { redactor: self.clone(), held }
@@ -68,7 +96,7 @@ impl Redactor {
         std::mem::forget(self.protect(secrets));
     }
 
-    /// The text with every known secret replaced by [`REDACTED`].
+    /// The text with every secret replaced by [`REDACTED`].
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut found = self.find(text);
         if found.is_empty() {
@@ -90,9 +118,9 @@ impl Redactor {
 
     /// The positions of secrets, in any order; they may overlap.
     fn find(&self, text: &str) -> Vec<(usize, usize)> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::new();
-        if known.len() == 0 {
+        if known.len() == 0 && !self.is_recognizing {
             return found;
         }
         let mut add = |start: usize, end: usize| {
@@ -101,13 +129,20 @@ impl Redactor {
             found.push((start, end));
         };
         known.find(text.as_bytes(), |start, end| add(before_escape(text, start), end));
+        if self.is_recognizing {
+            likely::find(text.as_bytes(), &mut add);
+        }
         escapes::layers(text.as_bytes(), |layers| {
             let Some(last) = layers.last() else { return };
-            known.find(&last.bytes, |start, end| {
+            let mut add_decoded = |start: usize, end: usize| {
                 let place =
                     layers.iter().rev().fold((start, end), |(start, end), layer| layer.source(start, end));
                 add(place.0, place.1);
-            });
+            };
+            known.find(&last.bytes, &mut add_decoded);
+            if self.is_recognizing {
+                likely::find(&last.bytes, &mut add_decoded);
+            }
         });
         found
     }
@@ -120,7 +155,7 @@ impl Redactor {
         self.redact_json(value);
     }
 
-    /// Replaces known secrets in every string of a JSON value, including the names of fields.
+    /// Replaces secrets in every string of a JSON value, including the names of fields, as [`redact`](Self::redact) does.
     pub fn redact_json(&self, value: &mut serde_json::Value) {
         use serde_json::Value;
         match value {
@@ -141,7 +176,14 @@ impl Redactor {
                         fields.insert(self.redact(&name).into_owned(), item);
                     }
                 }
-                fields.values_mut().for_each(|item| self.redact_json(item));
+                for (name, item) in fields {
+                    match item {
+                        Value::String(text) if self.is_recognizing && likely::is_secret_field(name, text) => {
+                            *text = REDACTED.to_owned();
+                        }
+                        item => self.redact_json(item),
+                    }
+                }
             }
             _ => {}
         }
@@ -157,7 +199,7 @@ fn before_escape(text: &str, start: usize) -> usize {
 
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).len();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).len();
         f.debug_struct("Redactor").field("known", &known).finish()
     }
 }
@@ -171,7 +213,7 @@ pub struct Protection {
 
 impl Drop for Protection {
     fn drop(&mut self) {
-        let mut known = self.redactor.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.redactor.known.write().unwrap_or_else(PoisonError::into_inner);
         for id in &self.held {
             known.release(*id);
         }
@@ -364,11 +406,11 @@ mod tests {
     fn released_secret_text_is_not_kept() {
         let redactor = Redactor::new();
         drop(redactor.protect(["hunter22-hunter22-hunter22"]));
-        assert!(redactor.0.read().unwrap().holds_no_text());
+        assert!(redactor.known.read().unwrap().holds_no_text());
         let held = redactor.protect(["hunter22-hunter22-hunter22"]);
-        assert!(!redactor.0.read().unwrap().holds_no_text());
+        assert!(!redactor.known.read().unwrap().holds_no_text());
         drop(held);
-        assert!(redactor.0.read().unwrap().holds_no_text());
+        assert!(redactor.known.read().unwrap().holds_no_text());
     }
 
     #[test]

@@ -106,6 +106,35 @@ fn world_readable_secret_file_is_warned_about() {
     insta::assert_snapshot!(warnings(0o644), @"DIR/key holds a secret, but every user of this machine can read it (mode 644); run `chmod 600 DIR/key`");
 }
 
+#[test]
+fn what_editors_add_to_a_secret_file_is_no_part_of_the_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    for bytes in ["hunter2", "hunter2\n", "hunter2\r\n", "\u{feff}hunter2\r\n"] {
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(file(&path).read(&environment(&[])).unwrap().expose_secret(), "hunter2", "{bytes:?}");
+    }
+}
+
+#[test]
+fn blanks_around_a_secret_are_warned_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let directory = folder.path().display().to_string();
+    let target = format!("[apps.acme-hr.target]\nparts = [{{ note = {{ file = \"{}\" }} }}]", path.display());
+    let config = with_app(&target, &[]).unwrap();
+    let warnings = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        config.warnings(&environment(&[])).join("\n").replace(&directory, "DIR")
+    };
+    assert_eq!(warnings("two words\n"), "");
+    for text in ["hunter2\n\n", " hunter2", "hunter2\t"] {
+        let told = warnings(text);
+        assert!(told.contains("DIR/key starts or ends with a blank") && !told.contains("hunter2"), "{told}");
+    }
+}
+
 const TARGET: &str = r#"[apps.acme-hr.target]
 path = "people"
 password = { env = "PASSWORD" }

@@ -80,6 +80,8 @@ struct Log {
     /// The open file and its number; `None` before the first entry, and after a failure.
     file: Option<File>,
     number: u64,
+    /// The device and inode of the file, once this process has opened it.
+    identity: Option<(u64, u64)>,
     /// The length of the file.
     size: u64,
     seq: u64,
@@ -146,7 +148,12 @@ impl Audit {
         let Some(inner) = &self.0 else { return };
         let now = inner.clock.now();
         let mut log = inner.log();
-        if !log.waiting.is_empty() || log.lost > 0 || !log.is_prepared {
+        if !log.waiting.is_empty()
+            || log.lost > 0
+            || !log.is_prepared
+            || log.failing.is_some()
+            || !matches!(inner.change(&log), Ok(None))
+        {
             inner.flush(&mut log, now);
         }
         if log.is_dirty
@@ -192,6 +199,7 @@ impl Inner {
             is_prepared: false,
             file: None,
             number: 0,
+            identity: None,
             size: 0,
             seq: 0,
             hash: GENESIS.to_owned(),
@@ -200,7 +208,12 @@ impl Inner {
             failing: None,
             is_dirty: false,
         };
-        Self { settings, redactor, clock: Arc::new(SystemClock), log: Mutex::new(log) }
+        Self {
+            settings,
+            redactor: redactor.recognizing(),
+            clock: Arc::new(SystemClock),
+            log: Mutex::new(log),
+        }
     }
 
     /// Creates the folder, finds the end of the chain, and repairs truncated lines. Entries about repairs are written first.
@@ -222,6 +235,8 @@ impl Inner {
             if *number > log.number {
                 let torn = if whole.is_some() { end.torn.len() as u64 + 1 } else { 0 };
                 (log.number, log.size) = (*number, end.whole + torn);
+                let found = path.symlink_metadata().map_err(failed("read"))?;
+                log.identity = Some((found.dev(), found.ino()));
             }
             if !end.torn.is_empty() {
                 let (repair, evidence) = repair(path, &end, &name);
@@ -256,7 +271,7 @@ impl Inner {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes known secrets before anything is written.
+    /// Removes secrets before anything is written.
     fn clean(&self, mut event: Event) -> Event {
         for text in
             [&mut event.app, &mut event.task, &mut event.account, &mut event.decision, &mut event.outcome]
@@ -278,6 +293,14 @@ impl Inner {
             log.fail(now, &error);
             return;
         }
+        match self.change(log) {
+            Ok(None) => {}
+            Ok(Some(change)) => self.leave_file(log, now, change),
+            Err(error) => {
+                log.fail(now, &error);
+                return;
+            }
+        }
         if log.lost > 0 {
             let evidence = json!({ "lost": log.lost });
             let gap = Event { action: "gap".to_owned(), evidence, ..Event::default() };
@@ -292,8 +315,15 @@ impl Inner {
                 return;
             }
         }
-        if log.failing.take().is_some() {
-            tracing::info!("the audit log can be written again");
+        if log.failing.is_some() {
+            // Nothing may have been waiting, which proves nothing.
+            match self.file(log).and_then(|file| file.sync_data()) {
+                Ok(()) => {
+                    (log.failing, log.is_dirty) = (None, false);
+                    tracing::info!("the audit log can be written again");
+                }
+                Err(error) => log.fail(now, &error),
+            }
         }
     }
 
@@ -365,7 +395,9 @@ impl Inner {
             give_away(&path)?;
             // Its name must survive a power failure, too: what is synced later would otherwise be lost with it.
             sync_folder(&self.settings.folder)?;
-            let length = file.metadata()?.len();
+            let found = file.metadata()?;
+            log.identity = Some((found.dev(), found.ino()));
+            let length = found.len();
             if length > log.size {
                 // A partial line that could not be removed earlier.
                 file.set_len(log.size)?;
@@ -383,7 +415,7 @@ impl Inner {
             log.is_dirty = false;
         }
         log.number += 1;
-        log.size = 0;
+        (log.size, log.identity) = (0, None);
         let all = files::list(&self.settings.folder)?;
         // The new file does not exist yet.
         let excess = (all.len() + 1).saturating_sub(self.settings.keep.max(2));
@@ -454,5 +486,6 @@ impl Log {
     }
 }
 
+mod changed;
 #[cfg(test)]
 mod tests;

@@ -62,12 +62,12 @@ impl Hand {
             journal: Arc::clone(&shared) as Arc<dyn TaskJournal>,
             snapshots: shared as Arc<dyn SnapshotStore>,
             status: Arc::new(AppStatus::default()),
-            shared: SharedServices {
-                redactor: redactor.clone(),
-                clock: Arc::new(SystemClock),
-                rng: Arc::new(SeededRng::from_os()),
-                audit: Audit::none(),
-            },
+            shared: SharedServices::new(
+                redactor,
+                Arc::new(SystemClock),
+                Arc::new(SeededRng::from_os()),
+                Audit::none(),
+            ),
             leases: None,
         });
         Ok(Self { app, state, tasks })

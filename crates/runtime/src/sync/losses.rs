@@ -229,7 +229,8 @@ impl Meter<'_> {
     async fn lost_in_window(&self, slug: &str, kind: LossKind) -> Result<u64, Error> {
         let window = self.app.settings.sync.guard.window;
         let window = jiff::SignedDuration::try_from(window).unwrap_or(jiff::SignedDuration::MAX);
-        let since = self.app.shared.clock.now().checked_sub(window).unwrap_or(jiff::Timestamp::MIN);
+        // Losses of today count although the machine's clock is set to tomorrow.
+        let since = self.app.shared.aging_now().checked_sub(window).unwrap_or(jiff::Timestamp::MIN);
         Ok(self.app.snapshots.losses_since(&self.app.key, slug, kind, since).await?)
     }
 }

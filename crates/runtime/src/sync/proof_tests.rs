@@ -128,12 +128,12 @@ impl World {
             journal: Arc::clone(&self.journal) as Arc<dyn TaskJournal>,
             snapshots: Arc::clone(&self.journal) as Arc<dyn SnapshotStore>,
             status: Arc::new(AppStatus::default()),
-            shared: SharedServices {
-                redactor: Redactor::new(),
-                clock: Arc::new(SystemClock),
-                rng: Arc::new(SeededRng::seeded(1)),
-                audit: crate::audit::Audit::none(),
-            },
+            shared: SharedServices::new(
+                &Redactor::new(),
+                Arc::new(SystemClock),
+                Arc::new(SeededRng::seeded(1)),
+                crate::audit::Audit::none(),
+            ),
             leases: None,
         })
     }

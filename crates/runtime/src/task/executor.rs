@@ -97,7 +97,7 @@ impl TaskExecutor {
             Some(task) => Some(task),
             None => fetch(app, &id, prior.is_some(), &self.stop).await?,
         };
-        let is_early = |task: &Task| prior.is_none() && poller::is_early(task, app.shared.clock.now());
+        let is_early = |task: &Task| prior.is_none() && poller::is_early(app, task);
         let is_wanted = is_wanted(app, &id, task.as_ref()).await && !task.as_ref().is_some_and(is_early);
         let Some(task) = task.filter(|_| is_wanted) else {
             return Ok(TaskEnd::PassedOver);

@@ -89,7 +89,7 @@ pub(super) async fn poll(app: &AppContext, mut room: usize) -> PollResult {
                 continue;
             }
             is_news = true;
-            if is_early(&task, app.shared.clock.now()) {
+            if is_early(app, &task) {
                 polled.not_due += 1;
             } else if task.status == TaskStatus::Pending {
                 let keys = account_queues::keys_of(&task.id, &task.payload);
@@ -124,8 +124,10 @@ const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
 
 /// Whether a pending task is not due yet. It stays in the list, and the next poll sees it again. No other task waits for it, just as none
 /// waits for a task that Iden shows as `scheduled`.
-pub(super) fn is_early(task: &Task, now: Timestamp) -> bool {
-    let latest = now.saturating_add(CLOCKS).unwrap_or(Timestamp::MAX);
+pub(super) fn is_early(app: &AppContext, task: &Task) -> bool {
+    // Iden has set the time. A clock here that is far off must neither start the task years early nor keep it for years.
+    let latest =
+        app.upstream.iden_time(app.shared.clock.now()).saturating_add(CLOCKS).unwrap_or(Timestamp::MAX);
     task.status == TaskStatus::Pending && task.execute_after.is_some_and(|after| after > latest)
 }
 

@@ -227,3 +227,84 @@ fn known_secrets_are_never_recorded() {
     let (_, bytes) = bytes(&settings);
     assert!(!String::from_utf8(bytes).unwrap().contains("hunter2"));
 }
+
+/// What other programs do to the current file while the daemon runs.
+const MEDDLING: [(&str, fn(&Path)); 4] = [
+    ("moved or deleted", |path| std::fs::rename(path, path.with_extension("jsonl.1")).unwrap()),
+    ("moved or deleted, and another file has its name", |path| {
+        std::fs::rename(path, path.with_extension("jsonl.1")).unwrap();
+        std::fs::write(path, "").unwrap();
+    }),
+    ("shortened", |path| std::fs::write(path, "").unwrap()),
+    ("extended", |path| {
+        std::fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"a note\n").unwrap();
+    }),
+];
+
+#[test]
+fn log_continues_in_a_new_file_if_another_program_has_changed_the_current_one() {
+    for (change, meddle) in MEDDLING {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let audit = open(&settings);
+        audit.record(event("one"));
+        meddle(&settings.folder.join(files::name(1)));
+        audit.record(event("two"));
+        audit.record(event("three"));
+        let newest = files::list(&settings.folder).unwrap().pop().unwrap();
+        assert_eq!(newest.0, 2, "{change}");
+        let text = std::fs::read_to_string(newest.1).unwrap();
+        let entries: Vec<Entry> = text.lines().map(|line| Entry::open(line.as_bytes()).unwrap()).collect();
+        let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
+        assert_eq!(actions, ["repair", "two", "three"], "{change}");
+        assert_eq!(
+            (&entries[0].evidence["changed"], &entries[0].evidence["last_seq"]),
+            (&json!(change), &json!(1))
+        );
+        assert_eq!(entries[0].seq, 2);
+        let status = audit.status().unwrap();
+        assert_eq!((status.seq, status.unwritten, status.failing_since), (4, 0, None), "{change}");
+    }
+}
+
+#[test]
+fn change_of_the_log_is_noticed_without_a_new_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let audit = open(&settings);
+    audit.record(event("one"));
+    let moved = folder.path().join("moved");
+    std::fs::rename(settings.folder.join(files::name(1)), &moved).unwrap();
+    audit.sync();
+    assert_eq!(entries(&settings).len(), 1, "the entry about the change");
+    // Once the file is back, nothing is missing.
+    std::fs::rename(&moved, settings.folder.join(files::name(1))).unwrap();
+    audit.sync();
+    let actions: Vec<String> = entries(&settings).into_iter().map(|entry| entry.action).collect();
+    assert_eq!(actions, ["one", "repair"]);
+    verify(&settings.folder, None).unwrap();
+}
+
+#[test]
+fn missing_folder_of_the_log_is_an_alarm_and_entries_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let audit = open(&settings);
+    audit.record(event("one"));
+    let away = folder.path().join("away");
+    std::fs::rename(&settings.folder, &away).unwrap();
+    audit.sync();
+    assert!(audit.status().unwrap().failing_since.is_some(), "before the next entry");
+    std::fs::rename(&away, &settings.folder).unwrap();
+    audit.sync();
+    assert_eq!(audit.status().unwrap().failing_since, None, "without another entry");
+    std::fs::rename(&settings.folder, &away).unwrap();
+    audit.record(event("two"));
+    let status = audit.status().unwrap();
+    assert_eq!((status.seq, status.unwritten), (1, 1));
+    assert!(status.message.unwrap().contains("audit-00000001.jsonl"));
+    std::fs::rename(&away, &settings.folder).unwrap();
+    audit.sync();
+    assert_eq!(audit.status().unwrap().failing_since, None);
+    verify(&settings.folder, None).unwrap();
+}
