@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bridgehead_resilience::{Interrupted, Next};
-use bridgehead_sdk::{Account, AccountId, AccountStatus, Completion, Description, Operation, ResourceKind, TaskId};
+use bridgehead_sdk::{
+    Account, AccountId, AccountStatus, Completion, Description, Operation, ResourceKind, TaskId,
+};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
