@@ -1,7 +1,7 @@
 //! Converts cells to the records of a listing.
 
 use bridgehead_sdk::{
-    AccountRecord, AccountStatus, EntityRecord, Memberships, Record, RejectedRecord, ResourceKind,
+    AccountRecord, AccountStatus, EntityRecord, Memberships, Record, RejectedRecord, ResourceKind, folded,
 };
 
 use serde_json::{Map, Value};
@@ -51,6 +51,8 @@ pub(crate) fn account(layout: &Layout, schema: &Schema, cells: &Cells) -> Result
         };
         map.insert(other.resource_type.slug.clone(), refs);
     }
+    let others: Vec<&str> = layout.others.iter().map(TypeFile::slug).collect();
+    well_written(cells, OWN_FIELDS.iter().chain(&others))?;
     record.extra = schema.rest(cells, |name| {
         (OWN_FIELDS.contains(&name) && name != PASSWORD_CHANGED_AT)
             || is_secret(name)
@@ -58,6 +60,40 @@ pub(crate) fn account(layout: &Layout, schema: &Schema, cells: &Cells) -> Result
     });
     keep_secrets_in(&mut record.extra);
     Ok(record)
+}
+
+/// The field that a column is meant to be, if its name differs only in case: after a spreadsheet has changed the header, everybody would
+/// seem to be active, or in no group. Not if the file `has` that field as well.
+pub(crate) fn misspelled<'a>(
+    layout: &'a Layout,
+    of: &TypeFile,
+    column: &str,
+    has: impl Fn(&str) -> bool,
+) -> Option<&'a str> {
+    let own = if of.kind() == ResourceKind::Account { &OWN_FIELDS[..] } else { &["id", "name"] };
+    let others = layout.others.iter().filter(|_| of.kind() == ResourceKind::Account);
+    let known: Vec<&str> = own.iter().copied().chain(others.map(TypeFile::slug)).collect();
+    meant(&known, column, has)
+}
+
+fn meant<'a>(known: &[&'a str], column: &str, has: impl Fn(&str) -> bool) -> Option<&'a str> {
+    if known.contains(&column) {
+        return None;
+    }
+    known.iter().copied().find(|known| folded(known) == folded(column) && !has(known))
+}
+
+/// Checks that a row that names its fields writes these as bridgehead does.
+fn well_written<'a>(cells: &Cells, known: impl Iterator<Item = &'a &'a str>) -> Result<(), Fault> {
+    let Cells::Jsonl(fields) = cells else { return Ok(()) };
+    let known: Vec<&str> = known.copied().collect();
+    let has = |known: &str| fields.contains_key(known);
+    match fields.keys().find_map(|name| Some((name, meant(&known, name, has)?))) {
+        Some((name, known)) => {
+            Err(Fault::new(name, format!("written as '{known}', otherwise it would be ignored")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Removes secrets from inside fields that are not secrets themselves.
@@ -69,6 +105,7 @@ fn keep_secrets_in(extra: &mut Map<String, Value>) {
 
 /// Only the part of an account that identifies it.
 pub(crate) fn identity(schema: &Schema, cells: &Cells) -> Result<AccountRecord, Fault> {
+    well_written(cells, ["id", "email", "username"].iter())?;
     let text = |name: &str| Ok(schema.text(cells, name)?.map(std::borrow::Cow::into_owned));
     let id = text("id")?.ok_or_else(|| Fault::new("id", "non-empty text"))?;
     let mut record = AccountRecord::new(id);

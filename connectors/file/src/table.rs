@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::layout::{Layout, TypeFile};
+use crate::records;
 use crate::rows::{Identity, Row, Rows, Syntax};
 use crate::schema::{Cells, Fault, Header, Schema, Splitter};
 
@@ -78,6 +79,14 @@ impl Snapshot {
             Syntax::Lines => (Schema::Jsonl, row.start, 1),
         };
         schema.require(&name, "id")?;
+        for column in schema.names() {
+            if let Some(known) = records::misspelled(layout, of, column, |known| schema.has(known)) {
+                let reason = format!(
+                    "the header has the column '{column}', which would be ignored; write it as '{known}', or rename it"
+                );
+                return Err(Error::damaged(&name, 1, reason));
+            }
+        }
         let snapshot = Self {
             file,
             identity,

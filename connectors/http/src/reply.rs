@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bridgehead_sdk::http::Answer;
 use bridgehead_sdk::http::reqwest::header::{HeaderName, SET_COOKIE};
-use bridgehead_sdk::{Code, Error, duplicate_member};
+use bridgehead_sdk::{Code, Error, Retry, duplicate_member};
 use minijinja::Value;
 use url::Url;
 
@@ -63,15 +63,9 @@ impl Reply {
         self.answer.headers().get_all(name).iter().filter_map(|value| value.to_str().ok())
     }
 
-    /// Whether it is a web page, judging by its content type or its first bytes.
+    /// Whether it is a web page.
     pub(crate) fn is_page(&self) -> bool {
-        let body = self.answer.body().trim_ascii_start();
-        let begins = |with: &str| {
-            body.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
-        };
-        let says =
-            self.header_values("content-type").any(|of| of.to_ascii_lowercase().starts_with("text/html"));
-        !body.is_empty() && (says || begins("<!doctype html") || begins("<html"))
+        self.answer.is_page()
     }
 
     /// The usual meaning of its status.
@@ -96,12 +90,17 @@ impl Reply {
 
     /// The error for a response without what an expression needs. The effect is unknown: the target may have executed the request.
     pub(crate) fn fault(&self, what: &str, fault: &Fault) -> Error {
-        let shape = match &self.json {
-            Some(_) => "",
+        let (shape, retry) = match &self.json {
+            Some(_) => ("", Retry::Never),
             None if duplicate_member(self.answer.body()).is_some() => {
-                " (an object in the body has a member twice)"
+                (" (an object in the body has a member twice)", Retry::Never)
             }
-            None => " (the body is not JSON)",
+            None if self.is_page() => {
+                (" (the body is a web page, like that of a login or of maintenance)", Retry::Backoff)
+            }
+            None if self.answer.body().is_empty() => (" (the body is empty)", Retry::Never),
+            // Whatever responded, or damaged the response, may be gone at the next attempt.
+            None => (" (the body is not JSON)", Retry::Backoff),
         };
         let message = format!(
             "{what}: {} returned {}{shape}, but {fault}; correct the configuration, or contact the target's \
@@ -109,7 +108,7 @@ impl Reply {
             self.system,
             self.status()
         );
-        Error::new(Code::InternalError, message)
+        Error::new(Code::InternalError, message).with_retry(retry)
     }
 
     fn headers(&self) -> Value {

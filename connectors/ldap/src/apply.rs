@@ -72,7 +72,7 @@ pub(crate) async fn modify(
     let names: Vec<(String, String)> = set
         .flat_map(|change| change.texts().map(|value| (change.attribute.clone(), value.to_owned())))
         .collect();
-    match session.modify(&entry.dn, changes).await {
+    match session.modify_held(&directory.holder(entry), changes).await {
         Ok(()) => Ok(()),
         // A server rule against duplicates.
         Err(failure) if matches!(failure.code(), Some(19 | 68)) => {

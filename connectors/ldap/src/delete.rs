@@ -21,7 +21,7 @@ pub(crate) async fn delete(directory: &Directory, account: &Account) -> Result<C
     }
     let leaves = !layout.referential_integrity || layout.groups.iter().any(|of| of.by_username);
     let left = if leaves { groups::leave_all(directory, &lease, &entry).await? } else { Vec::new() };
-    match lease.delete(&entry.dn).await {
+    match lease.delete_held(&directory.holder(&entry)).await {
         Ok(()) => Ok(Completion::done()),
         Err(failure) => {
             let error = match failure.code() {

@@ -11,8 +11,9 @@ use crate::entry::Entry;
 use crate::escape;
 use crate::failure::Failure;
 use crate::groups;
+use crate::holder::{Holder, NAME_TAKEN};
 use crate::layout::Layout;
-use crate::memberships::{folded, id_of};
+use crate::memberships::{Group, folded, id_of};
 use crate::pool::{Lease, Pool};
 use crate::probe;
 use crate::readiness::one;
@@ -284,22 +285,39 @@ impl Directory {
         entry: &Entry,
         label: &str,
     ) -> Error {
-        if failure.code() != Some(32) {
+        let is_taken = failure.code() == Some(NAME_TAKEN);
+        if failure.code() != Some(32) && !is_taken {
             return self.explain(session, failure, About::Account(label)).await;
         }
         let base = probe::base(self, session, &self.layout().accounts.base, "accounts.base").await;
         match base {
             Err(error) => error,
             Ok(()) => match groups::is_there(self, session, &entry.dn).await {
-                Ok(false) => match self.moved(session, entry).await {
+                Ok(is_there) if is_taken || !is_there || self.holder(entry).is_by_id() => match self
+                    .moved(session, entry)
+                    .await
+                {
+                    // The entry that has the name now was not changed.
+                    Ok(Some(moved)) if is_taken => moved.with_effect(Effect::NotApplied).with_source(failure),
                     Ok(Some(moved)) => moved.with_source(failure),
                     Ok(None) => self.reporter.account_not_found(label).with_source(failure),
                     Err(error) => error,
                 },
-                Ok(true) => self.report(failure, About::Account(label)),
+                Ok(_) => self.report(failure, About::Account(label)),
                 Err(error) => error,
             },
         }
+    }
+
+    /// An account for a change of its entry.
+    pub(crate) fn holder(&self, entry: &Entry) -> Holder {
+        let layout = self.layout();
+        Holder::new(&layout.id, &entry.dn, id_of(layout, entry).as_deref())
+    }
+
+    /// A group for a change of its members.
+    pub(crate) fn holder_of(&self, group: &Group) -> Holder {
+        Holder::new(&self.layout().id, &group.dn, Some(&group.id))
     }
 
     /// The error if another client has renamed or moved an account since it was read. The next attempt finds it under its new name; what

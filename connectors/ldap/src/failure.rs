@@ -182,6 +182,7 @@ pub(crate) fn code_name(code: u32) -> &'static str {
         69 => "objectClassModsProhibited",
         71 => "affectsMultipleDSAs",
         80 => "other",
+        122 => "assertionFailed",
         _ => "a result code without a name",
     }
 }

@@ -5,6 +5,7 @@ use bridgehead_sdk::{Effect, Error, Memberships, Retry};
 use crate::directory::{Directory, equals};
 use crate::entry::Entry;
 use crate::failure::Failure;
+use crate::holder::NAME_TAKEN;
 use crate::memberships::{self, Group, Resolver, member_values};
 use crate::report::About;
 use crate::session::{Change, Search, Session};
@@ -132,23 +133,46 @@ pub(crate) async fn settle(
             .with_subject(directory.layout().groups[group.of].subject()));
         }
     }
-    let (adds, removes) = (missing.len(), surplus.len());
-    for group in missing {
+    for group in &missing {
         add(directory, session, group, entry).await?;
         *applied = true;
     }
-    for group in surplus {
+    for group in &surplus {
         remove(directory, session, group).await?;
         *applied = true;
     }
-    if !exactly || adds + removes == 0 {
+    if !exactly || missing.len() + surplus.len() == 0 {
         return Ok(());
     }
     // The members are names: those of an account that was renamed meanwhile are in the groups under its new name.
-    match directory.moved(session, entry).await? {
-        Some(moved) => Err(moved),
-        None => Ok(()),
+    let Some(moved) = directory.moved(session, entry).await? else { return Ok(()) };
+    if is_there(directory, session, &entry.dn).await? {
+        // The name belongs to another account now, which must not get or lose what the task is about.
+        give_back(directory, session, entry, &missing, &surplus).await?;
     }
+    Err(moved)
+}
+
+/// Undoes changes of groups: the name of the account belongs to another one by now.
+async fn give_back(
+    directory: &Directory,
+    session: &Session,
+    entry: &Entry,
+    joined: &[&Group],
+    left: &[&Group],
+) -> Result<(), Error> {
+    for group in joined {
+        let layout = &directory.layout().groups[group.of];
+        for value in member_values(directory.layout(), layout, entry) {
+            remove_value(directory, session, group, &value).await?;
+        }
+    }
+    for group in left {
+        for value in &group.values {
+            add_value(directory, session, group, value).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Adds an account to a group; an existing membership is fine.
@@ -175,10 +199,16 @@ pub(crate) async fn add_value(
 ) -> Result<(), Error> {
     let layout = &directory.layout().groups[group.of];
     let about = About::Group(&group.dn, layout.subject());
-    match session.modify(&group.dn, vec![Change::add(&layout.member, value)]).await {
+    match session.modify_held(&directory.holder_of(group), vec![Change::add(&layout.member, value)]).await {
         Ok(()) => {}
         // Active Directory returns 68 instead of 20.
         Err(failure) if matches!(failure.code(), Some(20 | 68)) => return Ok(()),
+        Err(failure) if failure.code() == Some(NAME_TAKEN) => {
+            let error = renamed(directory, session, group).await?;
+            return Err(error
+                .unwrap_or_else(|| not_found(directory, group.of, &group.id))
+                .with_source(failure));
+        }
         Err(failure) if failure.code() == Some(32) => {
             return Err(if is_there(directory, session, &group.dn).await? {
                 // Active Directory: the member does not exist.
@@ -205,8 +235,11 @@ pub(crate) async fn add_value(
     if holds.is_empty() {
         return Ok(());
     }
-    match session.modify(&group.dn, vec![Change::delete(&layout.member, placeholder.as_str())]).await {
-        Err(failure) if failure.code() != Some(16) => Err(directory.explain(session, failure, about).await),
+    let taken_out = vec![Change::delete(&layout.member, placeholder.as_str())];
+    match session.modify_held(&directory.holder_of(group), taken_out).await {
+        Err(failure) if !matches!(failure.code(), Some(16 | NAME_TAKEN)) => {
+            Err(directory.explain(session, failure, about).await)
+        }
         _ => Ok(()),
     }
 }
@@ -229,14 +262,16 @@ pub(crate) async fn remove_value(
     let layout = &directory.layout().groups[group.of];
     let about = About::Group(&group.dn, layout.subject());
     let delete = || Change::delete(&layout.member, value);
-    match session.modify(&group.dn, vec![delete()]).await {
+    match session.modify_held(&directory.holder_of(group), vec![delete()]).await {
         Ok(()) => Ok(()),
         Err(failure) if failure.code() == Some(16) => Ok(()),
         // A group that no longer exists has no members; one that was renamed still has.
-        Err(failure) if failure.code() == Some(32) => match renamed(directory, session, group).await? {
-            Some(renamed) => Err(renamed.with_source(failure)),
-            None => Ok(()),
-        },
+        Err(failure) if matches!(failure.code(), Some(32 | NAME_TAKEN)) => {
+            match renamed(directory, session, group).await? {
+                Some(renamed) => Err(renamed.with_source(failure)),
+                None => Ok(()),
+            }
+        }
         Err(failure) if failure.code() == Some(65) => {
             let Some(placeholder) = &layout.placeholder else {
                 let message = format!(
@@ -249,7 +284,7 @@ pub(crate) async fn remove_value(
                 return Err(Error::internal(message).with_subject(layout.subject()));
             };
             let changes = vec![Change::add(&layout.member, placeholder.as_str()), delete()];
-            match session.modify(&group.dn, changes).await {
+            match session.modify_held(&directory.holder_of(group), changes).await {
                 Ok(()) => Ok(()),
                 Err(failure) => Err(directory.explain(session, failure, about).await),
             }

@@ -33,6 +33,11 @@ impl IdAttribute {
         }
     }
 
+    /// The identifier in its usual form, if it is a GUID.
+    pub(crate) fn guid(&self, id: &str) -> Option<String> {
+        if self.form == Form::Guid { Uuid::try_parse(id).ok().map(|guid| guid.to_string()) } else { None }
+    }
+
     /// The filter that finds the entry with this identifier, or `None` if no entry can have it.
     pub(crate) fn filter(&self, id: &str) -> Option<String> {
         let value = match self.form {

@@ -47,6 +47,7 @@ mod entry;
 mod escape;
 mod failure;
 mod groups;
+mod holder;
 mod identifier;
 mod index;
 mod layout;

@@ -10,6 +10,8 @@ use ldap3::Scope;
 use crate::directory::{Directory, equals};
 use crate::entry::Entry;
 use crate::failure::Failure;
+use crate::holder::Holder;
+use crate::memberships::id_of;
 use crate::readiness::one;
 use crate::report::About;
 use crate::session::{Change, Search, Session};
@@ -54,7 +56,9 @@ pub(crate) async fn must_hold(
     let message = format!("{}: User {label} is not suspended: {why}", directory.system());
     if before.is_some_and(|before| !suspension.is_set(before)) {
         let unlock = vec![Change::replace::<&str>(LOCKED_TIME, [])];
-        if let Err(failure) = session.modify(dn, unlock).await {
+        let id = before.and_then(|before| id_of(directory.layout(), before));
+        let holder = Holder::new(&directory.layout().id, dn, id.as_deref());
+        if let Err(failure) = session.modify_held(&holder, unlock).await {
             let message = format!("{message}; the attribute {LOCKED_TIME} remains ({failure})");
             return Err(Error::internal(message).with_effect(bridgehead_sdk::Effect::Unknown));
         }

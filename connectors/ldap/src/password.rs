@@ -52,7 +52,7 @@ pub(crate) async fn set(
     suspended: bool,
 ) -> Result<Lease, Error> {
     let _protection = directory.redactor.protect([password.expose_secret()]);
-    let dn = entry.dn.clone();
+    let holder = directory.holder(entry);
     let lock = if suspended { lock_again(directory) } else { None };
     let is_ad = directory.layout().password == PasswordMethod::UnicodePwd;
     // Setting the password unlocks a locked account (`ppolicy` removes the lock), so it is locked again immediately.
@@ -60,13 +60,18 @@ pub(crate) async fn set(
     let both = tokio::spawn(async move {
         let set = if is_ad {
             let change = Change::replace(UNICODE_PWD, [unicode(password.expose_secret())]);
-            lease.modify(&dn, vec![change]).await
+            lease.modify_held(&holder, vec![change]).await
         } else {
-            lease.set_password(&dn, password.expose_secret()).await
+            match lease.still_has_its_name(&holder).await {
+                Ok(()) => lease.set_password(&holder.dn, password.expose_secret()).await,
+                Err(failure) => Err(failure),
+            }
         };
         let result = match (set, lock) {
             (Err(failure), _) => Err((failure, false)),
-            (Ok(()), Some(lock)) => lease.modify(&dn, vec![lock]).await.map_err(|failure| (failure, true)),
+            (Ok(()), Some(lock)) => {
+                lease.modify_held(&holder, vec![lock]).await.map_err(|failure| (failure, true))
+            }
             (Ok(()), None) => Ok(()),
         };
         (lease, result)

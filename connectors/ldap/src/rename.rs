@@ -79,7 +79,7 @@ pub(crate) async fn rename(
             }
         }
     }
-    let mut renamed = session.rename(&entry.dn, &rdn.to_string()).await;
+    let mut renamed = session.rename_held(&directory.holder(entry), &rdn.to_string()).await;
     if matches!(&renamed, Err(failure) if failure.code() == Some(20)) && !moves.is_empty() {
         // The server maintains this group after all, and fails because the group already has the new name.
         for of in moves {
@@ -87,7 +87,7 @@ pub(crate) async fn rename(
                 groups::remove_value(directory, session, &of.group, new).await?;
             }
         }
-        renamed = session.rename(&entry.dn, &rdn.to_string()).await;
+        renamed = session.rename_held(&directory.holder(entry), &rdn.to_string()).await;
     }
     match renamed {
         Ok(()) => Ok(()),

@@ -13,6 +13,7 @@ use crate::client::Identity;
 use crate::endpoint::Endpoint;
 use crate::entry::{Entry, Ranged};
 use crate::failure::{Failure, Refusal};
+use crate::holder::Holder;
 use crate::paging;
 use crate::readiness::{self, Features};
 use crate::servers::Present;
@@ -324,6 +325,11 @@ impl Session {
         self.change(|| shown, async { ldap.modify(dn, changes).await }).await
     }
 
+    /// Changes an entry that still has its name, in one step.
+    pub(crate) async fn modify_held(&self, holder: &Holder, changes: Vec<Change>) -> Result<(), Failure> {
+        self.modify(self.name_of(holder).await?, changes).await
+    }
+
     /// Renames an entry without moving it.
     pub(crate) async fn rename(&self, dn: &str, rdn: &str) -> Result<(), Failure> {
         let mut ldap = self.ldap.clone();
@@ -331,10 +337,21 @@ impl Session {
             .await
     }
 
+    /// Renames an entry that still has its name. Samba does not accept the identifier here.
+    pub(crate) async fn rename_held(&self, holder: &Holder, rdn: &str) -> Result<(), Failure> {
+        self.still_has_its_name(holder).await?;
+        self.rename(&holder.dn, rdn).await
+    }
+
     /// Deletes an entry.
     pub(crate) async fn delete(&self, dn: &str) -> Result<(), Failure> {
         let mut ldap = self.ldap.clone();
         self.change(|| format!("delete {dn:?}"), async { ldap.delete(dn).await }).await
+    }
+
+    /// Deletes an entry that still has its name.
+    pub(crate) async fn delete_held(&self, holder: &Holder) -> Result<(), Failure> {
+        self.delete(self.name_of(holder).await?).await
     }
 
     /// Sets a password with the extended operation of RFC 3062.

@@ -174,10 +174,7 @@ pub(crate) const KINDS: [(&str, &str); 14] = [
 
 impl ScimError {
     pub(crate) fn read(answer: &Answer) -> Self {
-        match serde_json::from_slice(answer.body()) {
-            Ok(Value::Object(body)) => Self::of(&body),
-            _ => Self::default(),
-        }
+        answer.json::<Fields>().map_or_else(|_| Self::default(), |body| Self::of(&body))
     }
 
     pub(crate) fn of(body: &Fields) -> Self {

@@ -164,6 +164,11 @@ pub(super) async fn once(
                 }
                 Err((body::Error::Late, _)) => Err(no_answer(late(bounds.time))),
                 Err((body::Error::Cut(error), _)) => Err(no_answer(cause(error))),
+                // The Bridge is up: only this response is damaged.
+                Err((error @ (body::Error::Damaged(_) | body::Error::Encoded(_)), _)) => {
+                    let status = response.status().as_u16();
+                    Err(Error::malformed(call, format!("a {status} that cannot be read: {error}")))
+                }
             }
         }
         Ok(Ok(response)) => Err(refusal(call, response, key, environment.clock.now(), deadline).await),

@@ -8,14 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bridgehead_sdk::{
-    AccountRecord, AccountStatus, Memberships, Operation, TaskId, composed, folded, is_same_name,
-    is_secret_name,
+    AccountRecord, AccountStatus, Memberships, Operation, TaskId, comparable_id, composed, folded,
+    is_same_name, is_secret_name,
 };
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
 use bridgehead_store::PriorAccount;
 
+/// The field for the account's identifier, kept if the task names the account in another way.
+const ID: &str = "id";
 /// Recorded when a deletion cannot be seen: the target keeps showing accounts that it has deleted.
 const EXISTENCE: &str = "existence";
 /// Always set and never shown.
@@ -84,7 +86,20 @@ pub(crate) fn prior(operation: &Operation, task: &TaskId, found: Option<&Account
             fields.insert(name.clone(), fingerprint(task, name, &shown(found, name)));
         }
     }
+    if !matches!(operation, Operation::CreateAccount(_)) && operation.account().id.is_none() {
+        fields.insert(ID.to_owned(), identity(task, found));
+    }
     PriorAccount::Seen { fields }
+}
+
+/// Whether an account is certainly not the one that was seen before the first attempt: a name may belong to another account by now.
+pub(crate) fn is_another(task: &TaskId, prior: &PriorAccount, found: &AccountRecord) -> bool {
+    let PriorAccount::Seen { fields } = prior else { return false };
+    fields.get(ID).is_some_and(|was| *was != identity(task, found))
+}
+
+fn identity(task: &TaskId, found: &AccountRecord) -> u64 {
+    fingerprint(task, ID, &Value::from(&*comparable_id(found.id.as_str())))
 }
 
 /// Compares the account that was found with the operation's request.

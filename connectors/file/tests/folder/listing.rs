@@ -165,6 +165,45 @@ async fn unusable_file_is_an_error_and_not_an_empty_listing() {
 }
 
 #[tokio::test]
+async fn column_in_another_case_is_an_error_and_not_ignored() {
+    let place = Place::usual();
+    for (header, column, known) in [
+        ("id,username,Status", "Status", "status"),
+        ("id,USERNAME,status", "USERNAME", "username"),
+        ("id,username,Team", "Team", "team"),
+    ] {
+        place.write("accounts.csv", format!("{header}\nu1,x,\n"));
+        let part = format!("the column '{column}', which would be ignored; write it as '{known}'");
+        assert_incomplete(&place.list("account").await.unwrap_err(), &part);
+        assert!(place.connector.find_account(&bridgehead_sdk::Account::by_username("x")).await.is_err());
+        let error = place.run(Action::DeleteAccount, json!({"account": {"id": "u1"}})).await.unwrap_err();
+        assert!(error.message().contains(&part), "{error}");
+    }
+    // Another column of its own, beside the field.
+    place.write("accounts.csv", "id,username,email,EMAIL,Floor\nu1,x,x@y,z,3\n");
+    let (records, _) = place.list("account").await.unwrap();
+    let Record::Account(ann) = &records[0] else { panic!("not an account") };
+    assert_eq!(
+        (ann.email.as_deref(), &ann.extra["EMAIL"], &ann.extra["Floor"]),
+        (Some("x@y"), &json!("z"), &json!("3"))
+    );
+    place.write("team.csv", "id,NAME\nt1,Red\n");
+    assert_incomplete(&place.list("team").await.unwrap_err(), "write it as 'name'");
+}
+
+#[tokio::test]
+async fn json_field_in_another_case_is_rejected() {
+    let place = Place::usual_jsonl();
+    let content = "{\"id\":\"u1\",\"username\":\"ann\"}\n{\"id\":\"u2\",\"Username\":\"bob\",\"Status\":\"suspended\"}\n";
+    place.write("accounts.jsonl", content);
+    let (records, rejected) = place.list("account").await.unwrap();
+    assert_eq!(ids(&records), ["u1"]);
+    assert!(rejected[0].to_string().contains("written as 'username'"), "{}", rejected[0]);
+    // The row may be the account.
+    assert!(place.connector.find_account(&bridgehead_sdk::Account::by_username("bob")).await.is_err());
+}
+
+#[tokio::test]
 async fn empty_json_lines_file_is_an_error_but_blank_line_is_not() {
     let place = Place::usual_jsonl();
     place.write("accounts.jsonl", "");

@@ -115,7 +115,7 @@ async fn failure_after_a_change_has_unknown_effect() {
     fake.state().users.clear();
     fake.instead("POST /api/users", ResponseTemplate::new(201).set_body_string("welcome hunter2"));
     let error = execute(&connector, Action::CreateAccount, task()).await.unwrap_err();
-    assert_eq!(parts(&error), (Code::InternalError, Effect::Unknown, Retry::Never, Subject::Account));
+    assert_eq!(parts(&error), (Code::InternalError, Effect::Unknown, Retry::Backoff, Subject::Account));
     assert!(error.message().contains("answer.id") && !error.message().contains("hunter2"), "{error}");
     // The first request that makes a change is refused, so nothing was changed.
     fake.instead("POST /api/users", answer(400, json!({ "error": "hunter2" })));

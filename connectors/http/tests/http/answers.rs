@@ -42,7 +42,7 @@ async fn every_status_maps_to_its_documented_error() {
         (404, (InternalError, NotApplied, Backoff, Account)),
         (409, (AccountAlreadyExists, NotApplied, Never, Account)),
         (422, (InternalError, NotApplied, Never, Account)),
-        (302, (InternalError, NotApplied, Never, Account)),
+        (302, (InternalError, Unknown, Backoff, Account)),
         (408, (Timeout, Unknown, Backoff, Account)),
         (429, (RateLimited, NotApplied, Backoff, Account)),
         (500, (InternalError, Unknown, Backoff, Account)),
@@ -94,7 +94,6 @@ async fn unexpected_success_response_has_unknown_effect() {
         answer(200, json!({ "done": false })),
         answer(200, json!({ "done": "yes" })),
         answer(200, json!({})),
-        ResponseTemplate::new(200).set_body_string("<html>hunter2"),
         answer(201, json!({ "done": true })),
     ] {
         let error = delete(rules.clone(), reply).await.unwrap_err();
@@ -103,7 +102,47 @@ async fn unexpected_success_response_has_unknown_effect() {
             (Code::InternalError, Effect::Unknown, Retry::Never, Subject::Account),
             "{error}"
         );
-        assert!(!error.message().contains("hunter2"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn damaged_response_concerns_its_request_alone_and_is_retried() {
+    let text = |body: &str| ResponseTemplate::new(200).set_body_string(body);
+    let rules = json!({ "expect": { "status": [200, 404], "when": "answer.done" } });
+    for (reply, says) in [
+        (text("<html>hunter2"), "the body is a web page"),
+        (text("{\"done\": tr"), "the body is not JSON"),
+        (
+            answer(200, json!({ "done": true })).insert_header("content-encoding", "gzip"),
+            "cannot be decompressed",
+        ),
+        (answer(200, json!({ "done": true })).insert_header("content-encoding", "br"), "compressed with br"),
+        (
+            answer(404, json!({ "done": true })).insert_header("content-encoding", "gzip"),
+            "cannot be decompressed",
+        ),
+    ] {
+        let error = delete(rules.clone(), reply.clone()).await.unwrap_err();
+        let expected = (Code::InternalError, Effect::Unknown, Retry::Backoff, Subject::Account);
+        assert_eq!(parts(&error), expected, "{error}");
+        assert!(error.message().contains(says) && !error.message().contains("hunter2"), "{error}");
+
+        let fake = Fake::start().await;
+        fake.state().add("ann");
+        let mut target = fake.target();
+        set(&mut target, "find.by_id.absent", json!({ "status": 404 }));
+        let connector = build(&target).unwrap();
+        let reading = (Code::InternalError, Effect::NotApplied, Retry::Backoff, Subject::Account);
+        fake.instead("GET /api/users/1", reply.clone());
+        let account = serde_json::from_value(json!({ "id": "1" })).unwrap();
+        let error = connector.find_account(&account).await.unwrap_err();
+        assert_eq!(parts(&error), reading, "{error}");
+        fake.state().instead.clear();
+        fake.instead("GET /api/users", reply);
+        let error = list(&connector, &accounts()).await.unwrap_err();
+        assert_eq!(parts(&error), reading, "{error}");
+        fake.state().instead.clear();
+        fake.state().faults.clear();
     }
 }
 

@@ -262,9 +262,9 @@ async fn missing_list_is_not_an_empty_list() {
         List::new(Value::Null, json!({}), page).await.fails(message).await;
     }
     let page = |_: &Query, _: &str| ResponseTemplate::new(200).set_body_string("<html>maintenance");
-    List::new(Value::Null, json!({}), page).await.fails("the body is not JSON").await;
+    List::new(Value::Null, json!({}), page).await.fails("the body is a web page").await;
     let page = |_: &Query, _: &str| ResponseTemplate::new(204);
-    List::new(Value::Null, json!({}), page).await.fails("the body is not JSON").await;
+    List::new(Value::Null, json!({}), page).await.fails("the body is empty").await;
     // The response should contain the next position, but does not.
     let paging = json!({ "type": "cursor", "next": "answer.next" });
     let page = |_: &Query, _: &str| items(users(0..SIZE), &json!({}));

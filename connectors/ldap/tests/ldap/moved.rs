@@ -109,3 +109,70 @@ async fn memberships_in_a_group_that_is_renamed_meanwhile_are_changed() {
         assert_eq!(is_member, !joined);
     }
 }
+
+/// Ann is renamed, and somebody else gets her name.
+const ANN_REPLACED: &str = "dn: uid=ann,ou=people,dc=test\nchangetype: modrdn\nnewrdn: uid=former\ndeleteoldrdn: 1\n\n\
+    dn: uid=ann,ou=people,dc=test\nchangetype: add\nobjectClass: inetOrgPerson\nuid: ann\ncn: Second\nsn: Second\n";
+/// The name is checked right before the change.
+const BEFORE_THE_CHANGE: &[&str] = &["uid=ann,ou=people,dc=test\x0a\x01\x00", "entryUUID"];
+const FORMER: &str = "uid=former,ou=people,dc=test";
+
+/// The entry that has the name now, as it was created.
+fn second_is_unchanged(world: &World) {
+    let second = world.directory().entry(ANN).unwrap();
+    assert_eq!(
+        (second.all("cn"), second.all("sn")),
+        (&["Second".to_owned()][..], &["Second".to_owned()][..])
+    );
+    assert!(world.members(ENGINEERING).iter().all(|member| member != ANN), "it joined a group");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn name_that_somebody_else_gets_meanwhile_is_not_deleted() {
+    let world = World::new(false, BEFORE_THE_CHANGE, ANN_REPLACED).await;
+    let error = world.run_twice(Action::DeleteAccount, json!({})).await;
+    assert_eq!(error.effect(), Effect::NotApplied);
+    second_is_unchanged(&world);
+    assert!(find(&world.connector, &world.ann).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn name_that_somebody_else_gets_meanwhile_is_not_changed() {
+    for (action, text, payload) in [
+        (Action::SuspendAccount, "000001010000Z", json!({})),
+        (Action::UpdateAccount, "Changed", json!({ "changes": { "last_name": "Changed" } })),
+        (Action::UpdateAccount, "uid=renamed", json!({ "changes": { "username": "renamed" } })),
+    ] {
+        let world = World::new(false, BEFORE_THE_CHANGE, ANN_REPLACED).await;
+        world.run_twice(action, payload).await;
+        second_is_unchanged(&world);
+        let second = world.connector.find_account(&bridgehead_sdk::Account::by_username("ann")).await;
+        assert_eq!(second.unwrap().unwrap().status, AccountStatus::Active, "{action}");
+        let found = find(&world.connector, &world.ann).await.unwrap();
+        match text {
+            "Changed" => assert_eq!(found.last_name.as_deref(), Some("Changed")),
+            "uid=renamed" => assert_eq!(found.username.as_deref(), Some("renamed")),
+            _ => assert_eq!(found.status, AccountStatus::Suspended),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn name_that_somebody_else_gets_meanwhile_joins_no_group() {
+    let world = World::new(false, &[ENGINEERING, "uid=ann,ou=people"], ANN_REPLACED).await;
+    world.run_twice(Action::UpdateAccount, json!({ "memberships": { "group": [world.group] } })).await;
+    second_is_unchanged(&world);
+    assert!(world.members(ENGINEERING).iter().any(|member| member == FORMER));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn group_that_gets_the_name_of_another_meanwhile_is_not_changed() {
+    let replaced = "dn: cn=engineering,ou=groups,dc=test\nchangetype: modrdn\nnewrdn: cn=building\ndeleteoldrdn: 1\n\n\
+        dn: cn=engineering,ou=groups,dc=test\nchangetype: add\nobjectClass: groupOfNames\ncn: engineering\n\
+        member: cn=placeholder,dc=test\n";
+    let world =
+        World::new(false, &["cn=engineering,ou=groups,dc=test\x0a\x01\x00", "entryUUID"], replaced).await;
+    world.run_twice(Action::UpdateAccount, json!({ "memberships": { "group": [world.group] } })).await;
+    assert_eq!(world.members(ENGINEERING), ["cn=placeholder,dc=test"]);
+    assert!(world.members("cn=building,ou=groups,dc=test").iter().any(|member| member == ANN));
+}

@@ -22,6 +22,8 @@ async fn every_refused_change_has_its_code() {
     use Retry::{Backoff, Never};
     let account = Subject::Account;
     for (status, kind, wanted) in [
+        // A form that was accepted redirects to its result.
+        (302, None, (InternalError, Unknown, Backoff, account)),
         (400, Some("invalidValue"), (InternalError, NotApplied, Never, account)),
         (400, Some("mutability"), (InternalError, NotApplied, Never, account)),
         (400, Some("uniqueness"), (AccountAlreadyExists, NotApplied, Never, account)),
@@ -124,6 +126,10 @@ async fn lookup_returning_a_different_user_is_an_error() {
 async fn failed_lookup_is_not_account_not_found() {
     for answer in [
         error(500, None),
+        error(302, None).insert_header("location", "https://login.example.org/"),
+        ResponseTemplate::new(204),
+        list(&json!([])).insert_header("content-encoding", "gzip"),
+        list(&json!([])).insert_header("content-encoding", "br"),
         error(400, Some("invalidFilter")),
         error(400, Some("tooMany")),
         error(403, None),
@@ -137,6 +143,35 @@ async fn failed_lookup_is_not_account_not_found() {
         let error = connector.find_account(&bob).await.unwrap_err();
         assert_eq!(error.effect(), Effect::NotApplied, "{error}");
         accounts(&*connector).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn damaged_response_concerns_its_request_alone_and_is_retried() {
+    let damaged = |status: u16, encoding: &str| {
+        json_answer(status, &json!([])).insert_header("content-encoding", encoding)
+    };
+    let page = || ResponseTemplate::new(200).set_body_raw("<html>Maintenance</html>", "text/html");
+    for answer in [damaged(200, "gzip"), damaged(404, "gzip"), damaged(200, "br"), page(), error(302, None)] {
+        let fake = Fake::able(json!({})).await;
+        fake.get("Users", answer.clone()).await;
+        fake.get("Users/u2", answer.clone()).await;
+        fake.get("Users/u1", json_answer(200, &ann())).await;
+        for change in ["PATCH", "DELETE"] {
+            fake.answer(change, "Users/u1", answer.clone()).await;
+        }
+        let connector = fake.connector(json!({}));
+        let reading = (Code::InternalError, Effect::NotApplied, Retry::Backoff, Subject::Account);
+        for account in [Account::by_username("bob"), Account::by_id("u2")] {
+            let error = connector.find_account(&account).await.unwrap_err();
+            assert_eq!(parts(&error), reading, "{error}");
+        }
+        assert_eq!(parts(&accounts(&*connector).await.unwrap_err()), reading);
+        for action in [Action::SuspendAccount, Action::DeleteAccount] {
+            let error = run(&*connector, action, by_id()).await.unwrap_err();
+            let changing = (Code::InternalError, Effect::Unknown, Retry::Backoff, Subject::Account);
+            assert_eq!(parts(&error), changing, "{action}: {error}");
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -89,19 +89,20 @@ impl Answer {
         self.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.body)
     }
 
+    /// Whether the body is a web page, judging by its content type or its first bytes. Usually, something between this host and the target
+    /// has responded: with a login page, or during maintenance.
+    pub fn is_page(&self) -> bool {
+        let body = self.text().trim_ascii_start();
+        let begins = |with: &str| {
+            body.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
+        };
+        let types = self.headers.get_all(CONTENT_TYPE).iter().filter_map(|of| of.to_str().ok());
+        let says = types.into_iter().any(|of| of.trim_start().to_ascii_lowercase().starts_with("text/html"));
+        !body.is_empty() && (says || begins("<!doctype html") || begins("<html"))
+    }
+
     fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Error> {
-        let parsed = serde_json::from_slice(body).map_err(|error| {
-            // The parser's own message may quote the body; its position does not.
-            let (line, column) = (error.line(), error.column());
-            let what =
-                if error.is_data() { "JSON in a different form than documented" } else { "invalid JSON" };
-            let message = format!(
-                "{} returned {} with {what} (line {line}, column {column})",
-                self.system,
-                self.status.as_u16()
-            );
-            Error::new(Code::InternalError, message)
-        })?;
+        let parsed = serde_json::from_slice(body).map_err(|error| self.unparsed(&error))?;
         match duplicate_member(body) {
             None => Ok(parsed),
             Some((line, column)) => Err(Error::new(
@@ -114,6 +115,24 @@ impl Answer {
                 ),
             )),
         }
+    }
+
+    /// The error for a body that is not JSON, or different JSON. Only the latter would be the same next time.
+    fn unparsed(&self, error: &serde_json::Error) -> Error {
+        // The parser's own message may quote the body; its position does not.
+        let (line, column) = (error.line(), error.column());
+        let (what, retry) = if error.is_data() {
+            ("JSON in a different form than documented", Retry::Never)
+        } else if self.is_page() && !self.text().trim_ascii_start().starts_with(b"{") {
+            ("a web page instead of JSON, like that of a login or of maintenance", Retry::Backoff)
+        } else if std::str::from_utf8(&self.body).is_err() {
+            ("a body that is not UTF-8, as JSON must be", Retry::Backoff)
+        } else {
+            ("invalid JSON", Retry::Backoff)
+        };
+        let (system, status) = (&self.system, self.status.as_u16());
+        let message = format!("{system} returned {status} with {what} (line {line}, column {column})");
+        Error::new(Code::InternalError, message).with_retry(retry)
     }
 
     /// The usual meaning of a status other than success. `what` starts the message and names the account: "User ann cannot be created in
@@ -129,6 +148,8 @@ impl Answer {
     /// | 429 | `RATE_LIMITED` | not applied | after what it asks, or backoff | account |
     /// | 503 with `Retry-After` | `RATE_LIMITED` | unknown | after what it asks | account |
     /// | other 5xx | `INTERNAL_ERROR` | unknown | backoff | account |
+    /// | 307, 308 | `INTERNAL_ERROR` | not applied | backoff | account |
+    /// | other 3xx | `INTERNAL_ERROR` | unknown | backoff | account |
     /// | any other | `INTERNAL_ERROR` | not applied | never | account |
     pub fn refusal(&self, what: &str) -> Error {
         let status = self.status.as_u16();
@@ -148,7 +169,12 @@ impl Answer {
                 Error::rate_limited(told("")).with_effect(Effect::Unknown).with_retry(later)
             }
             500..=599 => Error::new(Code::InternalError, told("")).with_retry(later),
-            300..=399 => Error::internal(told(", which redirects to another address; set the final one")),
+            300..=399 => {
+                let message = told(", which redirects to another address; set the final one");
+                // Only these two say that the request was not handled. Otherwise it may be a form that was accepted (303).
+                let effect = if matches!(status, 307 | 308) { Effect::NotApplied } else { Effect::Unknown };
+                Error::new(Code::InternalError, message).with_effect(effect).with_retry(later)
+            }
             _ => Error::internal(told("")),
         }
     }

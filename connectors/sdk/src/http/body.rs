@@ -1,6 +1,7 @@
 //! Reads the body of a response within limits of size and time.
 
 use reqwest::Response;
+use reqwest::header::CONTENT_ENCODING;
 use tokio::time::timeout_at;
 
 /// The clock for deadlines, which tests can pause.
@@ -13,9 +14,15 @@ pub enum Error {
     /// The body is larger than the limit.
     #[error("larger than {0} bytes")]
     TooLarge(usize),
-    /// The connection failed, or the data cannot be decompressed.
+    /// The connection failed.
     #[error("the response was cut off")]
     Cut(#[source] reqwest::Error),
+    /// The whole response arrived, and it cannot be decompressed: it was damaged or cut off before it was sent, or it is not compressed.
+    #[error("the response is not compressed as its Content-Encoding says, or is damaged")]
+    Damaged(#[source] reqwest::Error),
+    /// The response has an encoding that was not requested.
+    #[error("the response has the Content-Encoding {0}, which was not requested")]
+    Encoded(String),
     /// The body did not end in time.
     #[error("the response did not end in time")]
     Late,
@@ -24,7 +31,8 @@ pub enum Error {
 /// Reads a complete body of at most `limit` bytes (after decompression), before `deadline`.
 pub async fn read(response: &mut Response, limit: usize, deadline: Instant) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
-    read_into(&mut body, response, limit, deadline).await.map(|()| body)
+    read_into(&mut body, response, limit, deadline).await?;
+    plain(response, body)
 }
 
 /// Reads as much of a body as the limits allow: all of it, or its beginning.
@@ -47,7 +55,7 @@ pub async fn read_or_beginning(
     let is_announced = response.content_length().is_some_and(|length| length > limit as u64);
     let bound = if is_announced { beginning.min(limit) } else { limit };
     match read_chunks(&mut body, response, bound, deadline).await {
-        Ok(()) if !is_announced => Ok(body),
+        Ok(()) if !is_announced => plain(response, body).map_err(|error| (error, Vec::new())),
         Err(error) if !is_announced => {
             body.truncate(beginning);
             Err((error, body))
@@ -78,7 +86,7 @@ async fn read_chunks(
     loop {
         match timeout_at(deadline, response.chunk()).await {
             Err(_) => return Err(Error::Late),
-            Ok(Err(error)) => return Err(Error::Cut(error.without_url())),
+            Ok(Err(error)) => return Err(failed(error.without_url())),
             Ok(Ok(None)) => return Ok(()),
             Ok(Ok(Some(chunk))) if body.len() + chunk.len() > limit => {
                 body.extend_from_slice(&chunk[..limit - body.len()]);
@@ -86,5 +94,26 @@ async fn read_chunks(
             }
             Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
         }
+    }
+}
+
+/// A body that failed. reqwest has one kind of error for both; a decompressor's own error is directly below it, while that of a connection is
+/// wrapped by the HTTP library.
+fn failed(error: reqwest::Error) -> Error {
+    let is_decompressor = std::error::Error::source(&error)
+        .is_some_and(|source| source.is::<std::io::Error>() || source.to_string().contains("decompressed"));
+    if is_decompressor { Error::Damaged(error) } else { Error::Cut(error) }
+}
+
+/// The body, unless it still has an encoding: reqwest removes the header if it decompresses.
+fn plain(response: &Response, body: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let encodings = response.headers().get_all(CONTENT_ENCODING).iter();
+    let names = encodings.map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
+    match names.into_iter().find(|name| !matches!(name.as_str(), "" | "identity")) {
+        Some(name) if !body.is_empty() => {
+            let shown = name.chars().filter(char::is_ascii_graphic).take(20).collect();
+            Err(Error::Encoded(shown))
+        }
+        _ => Ok(body),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::{Certificate, Method, NoProxy, Proxy, RequestBuilder, redirect};
+use reqwest::{Certificate, Method, NoProxy, Proxy, RequestBuilder, Response, StatusCode, redirect};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -118,8 +118,12 @@ impl Client {
     /// | no connection | `TIMEOUT` | not applied | connection |
     /// | no response in time | `TIMEOUT` | unknown | account |
     /// | the connection failed before the response was complete | `TIMEOUT` | unknown | connection |
+    /// | the response cannot be decompressed | `INTERNAL_ERROR` | unknown | account |
     /// | the response is larger than the limit | `INTERNAL_ERROR` | unknown | account |
     /// | the request cannot be created | `INTERNAL_ERROR` | not applied | account |
+    ///
+    /// If the status alone says what happened (401, 408, 429 and 5xx), the response is returned even if its body cannot be read, with an
+    /// empty one.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
         let Some(recording) = &self.recording else { return self.traced(request).await };
         let (http, built) = request.build_split();
@@ -171,17 +175,35 @@ impl Client {
         };
         let body = match body::read(&mut response, self.limits.body, deadline).await {
             Ok(body) => body,
-            Err(body::Error::Late) => return Err(self.late()),
-            Err(body::Error::Cut(error)) => return Err(self.broken(error)),
-            Err(body::Error::TooLarge(limit)) => {
-                return Err(Error::new(
-                    Code::InternalError,
-                    format!("a response from {system} is larger than {limit} bytes"),
-                ));
-            }
+            Err(_) if says_enough(response.status()) => Vec::new(),
+            Err(error) => return Err(self.unread(&response, error)),
         };
         let retry_after = retry_after::read(response.headers(), SystemTime::now());
         Ok(Answer::new(Arc::clone(system), &response, retry_after, body))
+    }
+
+    /// The error for a response whose body cannot be read.
+    fn unread(&self, response: &Response, error: body::Error) -> Error {
+        let (system, status) = (&self.system, response.status().as_u16());
+        // The target responds, so only this request is repeated.
+        let damaged = |what: String| {
+            let message = format!(
+                "{system} returned {status} with a body that {what}; check it and any proxy in front of it"
+            );
+            Error::new(Code::InternalError, message).with_retry(Retry::Backoff)
+        };
+        match error {
+            body::Error::Late => self.late(),
+            body::Error::Cut(error) => self.broken(error),
+            body::Error::Damaged(error) => damaged("cannot be decompressed".to_owned()).with_source(error),
+            body::Error::Encoded(name) => {
+                damaged(format!("is compressed with {name}, which was not requested"))
+            }
+            body::Error::TooLarge(limit) => Error::new(
+                Code::InternalError,
+                format!("a response from {system} is larger than {limit} bytes"),
+            ),
+        }
     }
 
     fn unmade(&self, error: reqwest::Error) -> Error {
@@ -227,6 +249,11 @@ impl Network {
         }
         Ok(builder)
     }
+}
+
+/// Whether a status says what happened, whatever the body says.
+fn says_enough(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 401 | 408 | 429 | 500..=599)
 }
 
 /// The chain of causes in one line, without the URL, which may contain confidential data.

@@ -71,7 +71,8 @@ async fn endless_response_body_times_out() {
 async fn broken_connection_has_unknown_effect_and_no_retry() {
     let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_vec();
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n".to_vec();
-    let gzip = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf".to_vec();
+    let gzip =
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 900\r\n\r\n\x1f\x8b\x08\0".to_vec();
     for answer in [Vec::new(), b"HTTP/1.1 20".to_vec(), whole, chunked, gzip] {
         let shown = String::from_utf8_lossy(&answer).into_owned();
         let (error, connections) = refused(&client(&Network::default()), Some(answer)).await;
@@ -109,7 +110,10 @@ async fn redirect_is_not_followed() {
     let url = Url::parse(&server.uri()).unwrap();
     let answer = get(&client(&Network::default()), &url).await.unwrap();
     assert_eq!(answer.status(), 302);
-    assert!(answer.refusal("Nothing came").message().contains("another address"));
+    let error = answer.refusal("Nothing came");
+    assert!(error.message().contains("another address"), "{error}");
+    // A form that was accepted redirects to its result.
+    assert_eq!(parts(&error), (Code::InternalError, Effect::Unknown, Retry::Backoff, Subject::Account));
 }
 
 #[tokio::test]
@@ -193,4 +197,90 @@ async fn body_with_a_member_twice_is_an_error() {
     let error = answer.json::<serde_json::Value>().unwrap_err();
     assert_eq!(error.effect(), Effect::Unknown);
     assert!(error.message().contains("has a member twice (line 1, column"), "{error}");
+}
+
+/// `{"id": "u1"}`, compressed.
+const GZIP: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x01\x0c\0\xf3\xff{\"id\": \"u1\"}\\X#'\x0c\0\0\0";
+
+fn encoded(status: &str, encoding: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Encoding: {encoding}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+#[tokio::test]
+async fn damaged_body_is_an_error_of_its_request_alone() {
+    let mut flipped = GZIP.to_vec();
+    flipped[10] = 0xff;
+    let (cut, plain) = (&GZIP[..20], b"{\"id\": \"u1\"}");
+    for (status, encoding, body) in [
+        ("200 OK", "gzip", cut),
+        ("200 OK", "gzip", &flipped[..]),
+        ("200 OK", "gzip", plain),
+        ("201 Created", "gzip", cut),
+        ("404 Not Found", "gzip", cut),
+        ("200 OK", "br", &b"\x0b\x06\x80"[..]),
+        ("200 OK", "deflate", b"\x78\x9c"),
+        ("404 Not Found", "zstd", b"\x28\xb5"),
+    ] {
+        let (error, connections) =
+            refused(&client(&Network::default()), Some(encoded(status, encoding, body))).await;
+        let expected = (Code::InternalError, Effect::Unknown, Retry::Backoff, Subject::Account);
+        assert_eq!(parts(&error), expected, "{status} {encoding}: {error}");
+        let says = if encoding == "gzip" { "cannot be decompressed" } else { "which was not requested" };
+        let begins = format!("Acme returned {} with a body that ", &status[..3]);
+        assert!(error.message().starts_with(&begins) && error.message().contains(says), "{error}");
+        assert_eq!(connections, 1, "{status} {encoding}");
+    }
+    for answer in [encoded("200 OK", "gzip", GZIP), encoded("200 OK", "identity", plain)] {
+        let server = Raw::start(Some(answer)).await;
+        let answer = get(&client(&Network::default()), &server.url).await.unwrap();
+        assert_eq!(answer.json::<serde_json::Value>().unwrap()["id"], "u1");
+    }
+}
+
+#[tokio::test]
+async fn status_that_says_enough_counts_even_if_its_body_cannot_be_read() {
+    for (status, code, subject) in [
+        ("401 Unauthorized", Code::PermissionDenied, Subject::Connection),
+        ("429 Too Many Requests", Code::RateLimited, Subject::Account),
+        ("500 Internal Server Error", Code::InternalError, Subject::Account),
+        ("504 Gateway Timeout", Code::Timeout, Subject::Account),
+    ] {
+        let cut = format!("HTTP/1.1 {status}\r\nContent-Length: 10\r\n\r\nhalf").into_bytes();
+        let large = format!("HTTP/1.1 {status}\r\nContent-Length: 99999\r\n\r\n").into_bytes();
+        for answer in [encoded(status, "gzip", &GZIP[..20]), encoded(status, "br", b"half"), cut, large] {
+            let server = Raw::start(Some(answer)).await;
+            let answer = get(&client(&Network::default()), &server.url).await.unwrap();
+            let error = answer.refusal("Nothing came");
+            assert_eq!((error.code(), error.subject(), answer.body().len()), (code, subject, 0), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn unreadable_json_may_pass_but_other_json_does_not() {
+    let page = "text/html; charset=utf-8";
+    for (kind, body, says, retry) in [
+        (page, &b"<!DOCTYPE html><title>Log in"[..], "with a web page instead of JSON", Retry::Backoff),
+        ("application/json", b"\xef\xbb\xbf\n<html>", "with a web page instead of JSON", Retry::Backoff),
+        ("application/json", b"{\"id\": ", "with invalid JSON (line 1", Retry::Backoff),
+        ("application/json; charset=iso-8859-1", b"{\"id\": \"Jos\xe9\"}", "is not UTF-8", Retry::Backoff),
+        ("application/json; charset=utf-16", b"\xff\xfe{\0}\0", "is not UTF-8", Retry::Backoff),
+        ("application/json", b"", "with invalid JSON", Retry::Backoff),
+        ("application/json", b"[]", "in a different form than documented", Retry::Never),
+    ] {
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let server = Raw::start(Some([head.as_bytes(), body].concat())).await;
+        let answer = get(&client(&Network::default()), &server.url).await.unwrap();
+        let error = answer.json::<std::collections::BTreeMap<String, String>>().unwrap_err();
+        assert_eq!(
+            (error.code(), error.effect(), error.retry()),
+            (Code::InternalError, Effect::Unknown, retry)
+        );
+        assert!(error.message().contains(says), "{error}");
+    }
 }

@@ -1,5 +1,6 @@
 //! A connection to an SQLite file.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 
 use super::session::{Answer, Columns, Session, Transaction, hexadecimal, unreadable};
 use super::target::{Place, Target};
-use crate::fault::{Fault, read};
+use crate::fault::{Fault, Kind as FaultKind, read};
 use crate::plan::Kind;
 use crate::settings::Engine;
 use crate::value::{Bound, Scalar};
@@ -51,7 +52,7 @@ pub(super) async fn connect(target: &Target) -> Result<Box<dyn Session>, Fault> 
         .collation(NO_CASE, |one, other| lower(one).cmp(lower(other)))
         .disable_statement_logging();
     let identity = identity(path);
-    let mut connection = options.connect().await.map_err(|error| fault(error, true))?;
+    let mut connection = options.connect().await.map_err(|error| explained(fault(error, true), path))?;
     let deadline = Arc::new(Mutex::new(None::<Instant>));
     let seen = Arc::clone(&deadline);
     let mut handle = connection.lock_handle().await.map_err(|error| fault(error, true))?;
@@ -62,6 +63,29 @@ pub(super) async fn connect(target: &Target) -> Result<Box<dyn Session>, Fault> 
     let identity = identity.unwrap_or_default();
     let path = path.clone();
     Ok(Box::new(Sqlite { connection, path, identity, timeout: target.statement_timeout, deadline }))
+}
+
+/// SQLite only says that it cannot open a file; the operating system says why.
+fn explained(fault: Fault, path: &Path) -> Fault {
+    let Fault::ServerMessage(mut told) = fault else { return fault };
+    if told.kind == FaultKind::NoDatabase {
+        let why = match std::fs::File::open(path).and_then(|file| file.metadata()) {
+            Ok(file) if file.is_file() => "SQLite cannot open it".to_owned(),
+            Ok(_) => "it is not a file".to_owned(),
+            Err(error) => {
+                // Anything else may be a file system whose server is down.
+                if !matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory
+                ) {
+                    told.kind = FaultKind::Unavailable;
+                }
+                error.to_string()
+            }
+        };
+        told.message = format!("{}: {why}", path.display());
+    }
+    Fault::ServerMessage(told)
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {

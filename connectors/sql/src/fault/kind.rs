@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Credential,
     /// The connector's user has no access to the database.
     NoAccess,
+    /// There is no such database, or no such file.
+    NoDatabase,
     /// The server is shutting down or starting up, or ends the connection.
     Unavailable,
     /// The server has no free connections.
@@ -69,6 +71,7 @@ impl Kind {
             self,
             Self::Unavailable
                 | Self::NoAccess
+                | Self::NoDatabase
                 | Self::Resources
                 | Self::ReadOnly
                 | Self::Stale
@@ -83,6 +86,7 @@ impl Kind {
             Self::Denied => Self::NoAccess,
             Self::Credential
             | Self::NoAccess
+            | Self::NoDatabase
             | Self::TooMany
             | Self::Resources
             | Self::ReadOnly
@@ -146,6 +150,14 @@ impl Kind {
                 Connection,
                 true,
                 "the connector's user has no access to the database; grant it",
+            ),
+            // It may be created later, or is being restored, so tasks are held.
+            Self::NoDatabase => (
+                C::InternalError,
+                Backoff,
+                Connection,
+                true,
+                "the configured database does not exist or cannot be opened; create it, or correct the app's target",
             ),
             Self::Unavailable => {
                 (C::Timeout, Backoff, Connection, true, "the server closes the connection, or accepts none")

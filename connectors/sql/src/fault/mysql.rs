@@ -21,13 +21,13 @@ pub(super) fn kind(number: u16, message: &str) -> Kind {
         TOO_LARGE | 2020 => Kind::TooLarge,
         1644 => Kind::Raised,
         1142 | 1143 | 1227 | 1370 | 1419 => Kind::Denied,
-        1044 | 1045 | 1130 | 1131 | 1132 | 1133 | 1251 | 1698 | 1820 | 1862 | 3118 | 3955 | 4151 => {
-            Kind::Credential
-        }
+        1045 | 1130 | 1131 | 1132 | 1133 | 1251 | 1698 | 1820 | 1862 | 3118 | 3955 | 4151 => Kind::Credential,
+        // Also reported for a database that does not exist, if the user may not know that.
+        1044 => Kind::NoAccess,
+        1049 => Kind::NoDatabase,
         1042
         | 1043
         | 1047
-        | 1049
         | 1053
         | 1077
         | 1079
@@ -158,7 +158,8 @@ mod tests {
             (1644, Kind::Raised),
             (1142, Kind::Denied),
             (1045, Kind::Credential),
-            (1044, Kind::Credential),
+            (1044, Kind::NoAccess),
+            (1049, Kind::NoDatabase),
             (1698, Kind::Credential),
             (2006, Kind::Unavailable),
             (2013, Kind::Unavailable),

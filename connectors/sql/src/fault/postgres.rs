@@ -12,6 +12,8 @@ pub(super) fn refused_by_pool(message: &str) -> Kind {
         Kind::Credential
     } else if says(&["no more connections allowed"]) {
         Kind::TooMany
+    } else if says(&["no such database"]) {
+        Kind::NoDatabase
     } else {
         Kind::Unavailable
     }
@@ -32,8 +34,9 @@ pub(super) fn kind(state: &str) -> Kind {
         "25006" => Kind::ReadOnly,
         // A prepared statement that is missing or exists twice, or a transaction that does not exist or already does.
         "26000" | "42P05" | "25P01" | "25001" | "08P01" => Kind::Stale,
+        "3D000" => Kind::NoDatabase,
         // The last one: another server that a foreign table is in cannot be reached.
-        "3D000" | "25P03" | "HV00N" => Kind::Unavailable,
+        "25P03" | "HV00N" => Kind::Unavailable,
         // Such as a concurrent change of a table, or an extension that reports nothing more precise.
         "XX000" => Kind::Internal,
         // Such as a materialized view that was never filled.
@@ -67,7 +70,7 @@ mod tests {
             ("no such user: nobody", Kind::Credential),
             ("unix socket login rejected", Kind::Credential),
             ("no more connections allowed (max_client_conn)", Kind::TooMany),
-            ("no such database: nowhere", Kind::Unavailable),
+            ("no such database: nowhere", Kind::NoDatabase),
             ("client_login_timeout (server down)", Kind::Unavailable),
             ("server login has been failing, try again later (server_login_retry)", Kind::Unavailable),
         ] {
@@ -95,7 +98,7 @@ mod tests {
             ("57P03", Kind::Unavailable),
             ("08006", Kind::Unavailable),
             ("08003", Kind::Unavailable),
-            ("3D000", Kind::Unavailable),
+            ("3D000", Kind::NoDatabase),
             ("08007", Kind::InDoubt),
             ("40003", Kind::InDoubt),
             ("53300", Kind::TooMany),

@@ -160,7 +160,20 @@ async fn errors_common_to_all_tasks_are_connection_errors() {
 
     later(Code::PermissionDenied, &check(crm.example().with("password", "wrong-secret-1")).await);
     later(Code::PermissionDenied, &check(crm.example().with("user", "nobody")).await);
-    later(Code::Timeout, &check(crm.example().with("database", "nowhere")).await);
+    let missing = check(crm.example().with("database", "nowhere")).await;
+    later(Code::InternalError, &missing);
+    assert!(missing.message().contains("does not exist or cannot be opened"), "{missing}");
+    assert!(
+        missing.message().ends_with("database \"nowhere\" does not exist [PostgreSQL 3D000]"),
+        "{missing}"
+    );
+    // A task waits for the database as well, and then for its tables.
+    let early = crm.example().with("database", "later").connector();
+    later(Code::InternalError, &fails(&*early, "ann").await);
+    sql("CREATE DATABASE later");
+    let error = fails(&*early, "ann").await;
+    later(Code::InternalError, &error);
+    assert!(error.message().contains("42P01"), "{error}");
 
     sql("CREATE ROLE full_up LOGIN PASSWORD 'full-secret-1' CONNECTION LIMIT 0");
     later(Code::RateLimited, &check(crm.example().login("full_up", "full-secret-1")).await);

@@ -245,7 +245,21 @@ async fn mariadb_errors_are_reported_and_rolled_back() {
     );
     assert!(error.message().ends_with("[MySQL 1146] (actions.delete_account.0)"), "{error}");
     let error = check(plain.clone().with("database", "nowhere")).await;
-    assert_eq!(error.subject(), Subject::Connection, "{error}");
+    assert_eq!(
+        parts(&error),
+        not_applied(Code::InternalError, Retry::Backoff, Subject::Connection),
+        "{error}"
+    );
+    assert!(error.message().ends_with("[MySQL 1049]"), "{error}");
+    // A user without rights is not told that the database does not exist; the password is not to blame.
+    sql("CREATE USER poor IDENTIFIED BY 'poor-secret-1'");
+    let error = check(plain.clone().login("poor", "poor-secret-1").with("database", "nowhere")).await;
+    assert_eq!(
+        parts(&error),
+        not_applied(Code::PermissionDenied, Retry::Backoff, Subject::Connection),
+        "{error}"
+    );
+    assert!(error.message().contains("no access to the database"), "{error}");
     sql("CREATE USER full_up IDENTIFIED BY 'full-secret-1' WITH MAX_CONNECTIONS_PER_HOUR 1");
     let full = plain.login("full_up", "full-secret-1").with("database", "information_schema");
     check(full.clone()).await;

@@ -60,7 +60,13 @@ impl TestTarget for Wiki {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         match situation {
             Situation::Working => Ok(self.example("app.sqlite").connector()),
-            Situation::Unreachable(_) => Ok(self.example("nowhere/app.sqlite").connector()),
+            Situation::Unreachable(_) => {
+                // A file that does not exist is a mistake in the configuration. A link to itself fails in another way, like a mount whose
+                // server is down.
+                let nowhere = self.path("nowhere.sqlite");
+                drop(std::os::unix::fs::symlink(&nowhere, &nowhere));
+                Ok(self.example("nowhere.sqlite").connector())
+            }
             Situation::Silent(_) => {
                 let mut held = self.holder.lock().await;
                 if held.is_none() {
@@ -187,8 +193,12 @@ async fn sqlite_errors_are_reported_and_rolled_back() {
     let error = check(wiki.example("other.sqlite")).await;
     assert_eq!(parts(&error), later(Code::InternalError, Subject::Connection), "{error}");
     assert!(!wiki.path("nowhere.sqlite").exists());
-    let error = check(wiki.example("nowhere.sqlite")).await;
-    assert_eq!(parts(&error), later(Code::Timeout, Subject::Connection), "{error}");
+    std::fs::create_dir(wiki.path("folder.sqlite")).unwrap();
+    for (name, why) in [("nowhere.sqlite", "No such file"), ("folder.sqlite", "it is not a file")] {
+        let error = check(wiki.example(name)).await;
+        assert_eq!(parts(&error), later(Code::InternalError, Subject::Connection), "{error}");
+        assert!(error.message().contains(&format!("{name}: {why}")), "{error}");
+    }
     assert!(!wiki.path("nowhere.sqlite").exists(), "no file is made");
 }
 

@@ -184,6 +184,28 @@ async fn body_limit_applies_after_decompression() {
 }
 
 #[tokio::test]
+async fn damaged_body_is_no_outage_and_is_not_taken_for_a_response() {
+    let start = [b"\x1f\x8b\x08\0\0\0\0\0\0\xff".as_slice(), b"\x01\x0c\0\xf3\xff{\"id\""].concat();
+    for (encoding, body) in
+        [("gzip", start.as_slice()), ("gzip", b"{\"id\": \"t1\"}"), ("br", b"\x0b\x06\x80")]
+    {
+        let headers = format!("content-encoding: {encoding}\r\ncontent-length: {}\r\n", body.len());
+        let answer = response(&headers, body);
+        let raw = Raw::start(move |_| Act::Send(answer.clone())).await;
+        let client = small(&raw.url);
+        // More often than an outage takes to be noticed.
+        for _ in 0..10 {
+            for error in [report(&client).await.unwrap_err(), client.tasks(app(), &QUERY).await.unwrap_err()]
+            {
+                assert!(matches!(error, Error::Malformed { .. }), "{error}");
+                assert_eq!((error.effect(), error.is_transient()), (Effect::Unknown, true));
+            }
+        }
+        assert_eq!(raw.requests(), 20, "{encoding}: every call is sent");
+    }
+}
+
+#[tokio::test]
 async fn error_status_counts_even_if_its_body_never_ends() {
     let head = b"HTTP/1.1 409 Conflict\r\n\r\n{\"detail\": \"Task is already".to_vec();
     for act in

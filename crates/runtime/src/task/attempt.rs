@@ -20,7 +20,7 @@ use crate::policies;
 use crate::proof::IntentRecorded;
 use crate::target::Priority;
 use crate::target::turns::{Slot, Turn};
-use crate::{ShuttingDown, desired_state};
+use crate::{ShuttingDown, comparison, desired_state};
 use bridgehead_store::{Intent, Phase, PriorAccount};
 
 /// How much older the result of a look-up may be when the call starts than when the intent was recorded.
@@ -217,7 +217,9 @@ impl AttemptContext<'_> {
     async fn look_before(&mut self) -> Result<Result<Looked, Failure>, Error> {
         let guards = admission::has_patterns(&self.app.settings.protect);
         let is_evidence = !self.has_looked && self.needs_evidence();
-        if !guards && !is_evidence {
+        // Since the last attempt, the name may have been given to another account.
+        let is_by_name = self.operation.account().id.is_none() && self.intent.prior.was_seen();
+        if !guards && !is_evidence && !is_by_name {
             return Ok(Ok(Looked::NotAsked));
         }
         self.app.status.tally().looked();
@@ -247,6 +249,11 @@ impl AttemptContext<'_> {
                     other.id
                 ),
             )));
+        }
+        if let Some(other) = found.as_ref().filter(|found| self.is_another(found)) {
+            self.in_doubt |= self.may_have_applied;
+            let message = format!("{}: {}; nothing more was changed", self.what(), self.another(other));
+            return Ok(Err(Failure::new(Code::InternalError, message)));
         }
         if let Some(record) = found.as_ref().filter(|_| guards)
             && let Err(failure) = admission::admit_record(self.app, record)
@@ -303,6 +310,19 @@ impl AttemptContext<'_> {
         differs(&account.username, &found.username)
             .or_else(|| differs(&account.email, &found.email))
             .unwrap_or(false)
+    }
+
+    /// Whether a record that was found by the names of the task is not the account that had them before the first attempt.
+    pub(super) fn is_another(&self, found: &AccountRecord) -> bool {
+        !matches!(*self.operation, Operation::CreateAccount(_))
+            && self.operation.account().id.is_none()
+            && comparison::is_another(&self.intent.task, &self.intent.prior, found)
+    }
+
+    /// What happened to a name that belongs to another account.
+    pub(super) fn another(&self, found: &AccountRecord) -> String {
+        let label = self.operation.account().label();
+        format!("since this task began, {label} has become the name of another account, {}", found.id)
     }
 
     /// Records the intent before the connector is called. While it cannot be written, nothing is called.

@@ -108,9 +108,12 @@ pub(super) async fn look(
 ) -> Result<Option<AccountRecord>, Error> {
     for account in names(context, completion) {
         context.app.status.tally().looked();
-        if let Some(found) = context.app.target.find_account(&account, Priority::Task).await? {
-            return Ok(Some(found));
+        let Some(found) = context.app.target.find_account(&account, Priority::Task).await? else { continue };
+        if account == *context.operation.account() && context.is_another(&found) {
+            // The task's own account may have another name by now, so it is not known to be missing either.
+            return Err(Error::internal(context.another(&found)));
         }
+        return Ok(Some(found));
     }
     Ok(None)
 }
