@@ -46,13 +46,13 @@ fn settings(context: &Context) -> Settings {
 /// The log for a command that holds the lock on the state folder. Operator commands are not executed if they cannot be recorded: the
 /// operator is present and can fix that.
 pub(super) fn open(context: &Context) -> Result<Audit, Failure> {
-    Audit::open(settings(context), context.redactor.clone())
+    Audit::open(settings(context), &context.redactor)
         .map_err(|error| Failure::new(Exit::Failed, format!("{error}; nothing was done")))
 }
 
 /// The log for the daemon, which runs even if the log cannot be written.
 pub(super) fn start(context: &Context) -> Audit {
-    Audit::start(settings(context), context.redactor.clone())
+    Audit::start(settings(context), &context.redactor)
 }
 
 /// The event for the start of the daemon, with its configuration.

@@ -303,7 +303,9 @@ async fn hide_undeclared(format: &str) {
     holds_none("the log", log.as_bytes());
     holds_none("the state folder", &world.bytes_below("state"));
     for (id, reports) in tasks.iter().map(|task| (task, world.reported(task))) {
-        reports.iter().for_each(|report| holds_none(id, report.to_string().as_bytes()));
+        for report in &reports {
+            holds_none(id, report.to_string().as_bytes());
+        }
     }
     for task in world.sandbox.tasks(world.app) {
         holds_none("a result", json!(task).to_string().as_bytes());

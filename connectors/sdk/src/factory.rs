@@ -67,6 +67,7 @@ impl Setup {
     }
 
     /// Sets the redactor, which knows the secrets of `target`.
+    #[expect(clippy::needless_pass_by_value, reason = "the other setters take their values, too")]
     pub fn with_redactor(mut self, redactor: Redactor) -> Self {
         self.redactor = redactor.exact();
         self

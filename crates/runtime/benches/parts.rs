@@ -201,7 +201,7 @@ fn tasks_through_the_journal_in_sqlite(bencher: Bencher<'_, '_>) {
 fn audit_entry_written(bencher: Bencher<'_, '_>) {
     let folder = prepared(folder());
     let settings = Settings { folder: folder.path().join("audit"), max_bytes: 64 * 1024 * 1024, keep: 2 };
-    let audit = prepared(Audit::open(settings, Redactor::new()).map_err(Into::into));
+    let audit = prepared(Audit::open(settings, &Redactor::new()).map_err(Into::into));
     let event = || Event {
         app: Some("acme-hr".to_owned()),
         task: Some("00000000-0000-4000-8000-000000000001".to_owned()),

@@ -179,7 +179,7 @@ impl Redactor {
                 for (name, item) in fields {
                     match item {
                         Value::String(text) if self.is_recognizing && likely::is_secret_field(name, text) => {
-                            *text = REDACTED.to_owned();
+                            REDACTED.clone_into(text);
                         }
                         item => self.redact_json(item),
                     }
@@ -200,7 +200,10 @@ fn before_escape(text: &str, start: usize) -> usize {
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).len();
-        f.debug_struct("Redactor").field("known", &known).finish()
+        f.debug_struct("Redactor")
+            .field("known", &known)
+            .field("is_recognizing", &self.is_recognizing)
+            .finish()
     }
 }
 

@@ -101,7 +101,7 @@ impl Audit {
 
     /// Opens the log in a folder, which is created if it does not exist. Only one process at a time may do so: the one that holds the lock
     /// on the state folder. Damage from a crash is repaired and recorded in an entry.
-    pub fn open(settings: Settings, redactor: Redactor) -> Result<Self, OpenError> {
+    pub fn open(settings: Settings, redactor: &Redactor) -> Result<Self, OpenError> {
         let inner = Inner::new(settings, redactor);
         {
             let mut log = inner.log();
@@ -113,7 +113,7 @@ impl Audit {
 
     /// Like [`open`](Self::open), but never fails, because a daemon must be able to execute its tasks: if the log cannot be opened, opening
     /// is retried later, and events wait.
-    pub fn start(settings: Settings, redactor: Redactor) -> Self {
+    pub fn start(settings: Settings, redactor: &Redactor) -> Self {
         let inner = Inner::new(settings, redactor);
         {
             let mut log = inner.log();
@@ -194,7 +194,7 @@ fn repair(path: &Path, end: &files::End, name: &str) -> (io::Result<()>, Value) 
 }
 
 impl Inner {
-    fn new(settings: Settings, redactor: Redactor) -> Self {
+    fn new(settings: Settings, redactor: &Redactor) -> Self {
         let log = Log {
             is_prepared: false,
             file: None,

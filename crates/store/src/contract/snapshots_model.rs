@@ -108,16 +108,12 @@ impl Model {
                 };
                 self.known = ids.iter().map(|id| (*id, believed(*id))).collect();
             }
-            Step::Created(id, active) => match self.known.get_mut(id) {
-                Some(sources) => {
-                    sources.believed |= !sources.only_created;
-                    sources.active = active.or(sources.active);
-                }
-                None => {
-                    let created = Sources { only_created: true, active: *active, ..Sources::default() };
-                    self.known.insert(*id, created);
-                }
-            },
+            Step::Created(id, active) => {
+                let created = Sources { only_created: true, active: *active, ..Sources::default() };
+                let sources = self.known.entry(*id).or_insert(created);
+                sources.believed |= !sources.only_created;
+                sources.active = active.or(sources.active);
+            }
             Step::Deleted(id) => {
                 if self.known.get(id).is_some_and(|sources| sources.only_created) {
                     self.known.remove(id);

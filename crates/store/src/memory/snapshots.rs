@@ -17,9 +17,9 @@ impl Memory {
         &self,
         app: &AppKey,
         slug: &str,
-        look: impl FnOnce(&Compared<'_>) -> T,
+        look: impl FnOnce(Compared<'_>) -> T,
     ) -> Result<T, Error> {
-        self.look(app, |found| found.syncs.compared(app, slug).map(|compared| look(&compared)))?
+        self.look(app, |found| found.syncs.compared(app, slug).map(look))?
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) async fn run(connection: &mut SqliteConnection, notes: &[&Note]) -> R
         match &note.what {
             What::Created(access) => created.push((*note, access)),
             What::Deleted => deleted.push(*note),
-            What::Changed(changes) => changed.push((*note, AccessFacts::change_to_bytes(changes))),
+            What::Changed(access) => changed.push((*note, AccessFacts::change_to_bytes(access))),
         }
     }
     let listings: BTreeSet<(&str, &str)> =

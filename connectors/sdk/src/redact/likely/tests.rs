@@ -49,7 +49,7 @@ fn undeclared_secrets_are_redacted() {
         (r#"body {"pin": 94211, "age": 3}"#, "94211"),
         (r#"body {"recovery_codes": ["aaaa-bbbb", "cccc-dddd"], "age": 3}"#, "aaaa-bbbb\", \"cccc-dddd"),
         (r#"body "{\"password\":\"correct horse\"}""#, "correct horse"),
-        (r#"{'token': 'abc'}"#, "abc"),
+        (r"{'token': 'abc'}", "abc"),
         ("Credentials { password: \"hunter\" }", "hunter"),
         ("password%3Dhunter2%26user%3Dann", "hunter2"),
         ("<soap><wsse:Password Type=\"text\">hunter</wsse:Password></soap>", "hunter"),
@@ -110,6 +110,8 @@ fn what_surrounds_an_undeclared_secret_stays_readable() {
 fn messages_about_secrets_stay_readable() {
     let redactor = Redactor::new().recognizing();
     for text in [
+        "--password-file, --password-env or --password-credential is missing",
+        "give the --token for the Bridge",
         "401: token expired",
         "token: expired",
         "invalid token: the signature does not match",

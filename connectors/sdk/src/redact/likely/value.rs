@@ -11,8 +11,8 @@ pub(super) enum Style {
     Quoted,
 }
 
-/// Values that say something about a secret.
-const STATES: [&str; 75] = [
+/// Values that say something about a secret, and words that only continue a sentence about its name.
+const STATES: [&str; 87] = [
     "true",
     "false",
     "null",
@@ -88,6 +88,18 @@ const STATES: [&str; 75] = [
     "must",
     "found",
     "used",
+    "or",
+    "and",
+    "for",
+    "with",
+    "to",
+    "in",
+    "from",
+    "by",
+    "if",
+    "as",
+    "a",
+    "the",
 ];
 
 /// Words of sentences about secrets. A passphrase of several words rarely has one.
@@ -182,7 +194,7 @@ pub(super) fn to_the_end(text: &[u8], start: usize, style: Style) -> Option<(usi
     let ends = |byte: &u8| b"\r\n\"".contains(byte);
     let rest = text.get(first..)?;
     // A parameter may be quoted: `Digest username="ann", response="…"`.
-    let is_in_string = text.get(..start)?.iter().filter(|byte| **byte == b'"').count() % 2 == 1;
+    let is_in_string = text.get(..start)?.split(|byte| *byte == b'"').count() % 2 == 0;
     let ends_line = |byte: &u8| b"\r\n".contains(byte);
     let length = if is_in_string { rest.iter().position(ends) } else { rest.iter().position(ends_line) };
     Some((from, length.map_or(text.len(), |length| first + length)))
@@ -290,7 +302,7 @@ fn is_code(word: &[u8], token: &[u8]) -> bool {
 }
 
 fn is_path(token: &[u8]) -> bool {
-    token.first() == Some(&b'/') && token.iter().filter(|byte| **byte == b'/').count() > 1
+    token.first() == Some(&b'/') && token.split(|byte| *byte == b'/').count() > 2
 }
 
 fn trimmed<'a>(text: &'a [u8], of: &[u8]) -> &'a [u8] {

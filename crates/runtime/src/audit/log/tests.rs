@@ -6,7 +6,7 @@ fn settings(folder: &Path) -> Settings {
 }
 
 fn open(settings: &Settings) -> Audit {
-    Audit::open(settings.clone(), Redactor::new()).unwrap()
+    Audit::open(settings.clone(), &Redactor::new()).unwrap()
 }
 
 fn event(action: &str) -> Event {
@@ -185,8 +185,8 @@ fn unusable_audit_folder_does_not_prevent_startup() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
     std::fs::write(&settings.folder, "in the way").unwrap();
-    assert!(Audit::open(settings.clone(), Redactor::new()).is_err());
-    let audit = Audit::start(settings.clone(), Redactor::new());
+    assert!(Audit::open(settings.clone(), &Redactor::new()).is_err());
+    let audit = Audit::start(settings.clone(), &Redactor::new());
     audit.record(event("one"));
     assert_eq!(audit.status().unwrap().unwritten, 1);
     std::fs::remove_file(&settings.folder).unwrap();
@@ -217,7 +217,7 @@ fn known_secrets_are_never_recorded() {
     let settings = settings(folder.path());
     let redactor = Redactor::new();
     redactor.protect_for_good(["hunter2-hunter2"]);
-    let audit = Audit::open(settings.clone(), redactor).unwrap();
+    let audit = Audit::open(settings.clone(), &redactor).unwrap();
     audit.record(Event {
         account: Some("hunter2-hunter2".to_owned()),
         outcome: Some("said hunter2-hunter2".to_owned()),
@@ -228,8 +228,10 @@ fn known_secrets_are_never_recorded() {
     assert!(!String::from_utf8(bytes).unwrap().contains("hunter2"));
 }
 
-/// What other programs do to the current file while the daemon runs.
-const MEDDLING: [(&str, fn(&Path)); 4] = [
+/// What another program does to the current file while the daemon runs, and how the log describes it.
+type Meddling = (&'static str, fn(&Path));
+
+const MEDDLING: [Meddling; 4] = [
     ("moved or deleted", |path| std::fs::rename(path, path.with_extension("jsonl.1")).unwrap()),
     ("moved or deleted, and another file has its name", |path| {
         std::fs::rename(path, path.with_extension("jsonl.1")).unwrap();
