@@ -27,7 +27,9 @@ async fn every_status_maps_to_its_code() {
     use Retry::{Backoff, Never};
     let account = Subject::Account;
     for (status, wanted) in [
-        (301, (InternalError, NotApplied, Never, account)),
+        (301, (InternalError, Unknown, Backoff, account)),
+        (307, (InternalError, NotApplied, Backoff, account)),
+        (308, (InternalError, NotApplied, Backoff, account)),
         (400, (InternalError, NotApplied, Never, account)),
         (401, (PermissionDenied, NotApplied, Backoff, Subject::Connection)),
         (403, (PermissionDenied, NotApplied, Never, account)),
