@@ -225,3 +225,19 @@ async fn task_commands_require_an_app_and_tasks_or_all() {
     let unknown = world.run(&["tasks", "release", "hr", "t1"]).await;
     assert_eq!(unknown.status.code(), Some(1), "no such task is held: {unknown:?}");
 }
+
+#[tokio::test]
+async fn signals_of_programs_that_rotate_logs_do_not_end_the_daemon() {
+    let world = World::new().await;
+    world.script("poll_interval = \"100ms\"\n", "");
+    let daemon = world.start();
+    daemon.says("ready").await;
+    for name in ["USR1", "USR2"] {
+        daemon.signal(name).await;
+        daemon.says(&format!("SIG{name} received and ignored")).await;
+    }
+    let task = world.task_for("create_account", json!("ann"));
+    world.drained().await;
+    daemon.stop().await;
+    assert_eq!(world.task(&task)["status"], "completed");
+}

@@ -596,19 +596,3 @@ async fn log_level_of_one_app_can_be_raised_temporarily() {
     let log = daemon.stop().await;
     assert!(!log.contains("Some(") && !log.contains("TypeSummary"), "{log}");
 }
-
-#[tokio::test]
-async fn signals_of_programs_that_rotate_logs_do_not_end_the_daemon() {
-    let world = World::new().await;
-    world.script("poll_interval = \"100ms\"\n", "");
-    let daemon = world.start();
-    daemon.says("ready").await;
-    for name in ["USR1", "USR2"] {
-        daemon.signal(name).await;
-        daemon.says(&format!("SIG{name} received and ignored")).await;
-    }
-    let task = world.task_for("create_account", json!("ann"));
-    world.drained().await;
-    daemon.stop().await;
-    assert_eq!(world.task(&task)["status"], "completed");
-}

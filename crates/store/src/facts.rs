@@ -61,6 +61,13 @@ impl AccessFacts {
         &self.refs
     }
 
+    /// The known access with what a later record adds to it; `None` if that is nothing. Bytes that this version cannot read add nothing: they
+    /// are reported when the next listing is compared with them.
+    pub(super) fn gained(known: &[u8], seen: &[u8]) -> Option<Vec<u8>> {
+        let (mut known, seen) = (Self::from_bytes(known)?, Self::from_bytes(seen)?);
+        known.gain(&seen).then(|| known.to_bytes())
+    }
+
     /// Applies the change made by a task.
     pub(super) fn change(&mut self, changes: &Changes) {
         let Changes { is_active, refs } = changes.clone();

@@ -1,24 +1,32 @@
-//! Listings that contradict one another before the first sync of an app has completed: the records of all of them count.
+//! Listings that contradict one another, or that tasks have outdated: what counts for the removal guard.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bridgehead_sandbox::{Effect, Fault};
 use bridgehead_sdk::{
-    Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Evidence, Operation,
-    Page, ResourceType, async_trait,
+    Account, AccountRecord, AccountStatus, Completion, Connector, Context, Cursor, Description, Error,
+    Evidence, Operation, Page, ResourceType, async_trait,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::proof_tests::{APP, World};
 use super::{Options, Summary};
+use crate::app::AppContext;
+use crate::change_tracker::PriorState;
 use bridgehead_config::WithoutProof;
+use bridgehead_store::Changes;
 
 /// A target that lists these accounts; if the listing is not whole, the next page cannot be read.
+#[derive(Default)]
 struct Target {
     accounts: Range<usize>,
     is_whole: bool,
+    /// The first so many are inactive.
+    inactive: usize,
+    /// Before the page that cannot be read, tasks change the first so many accounts of this app.
+    changes: OnceLock<(Arc<AppContext>, usize)>,
 }
 
 #[async_trait]
@@ -33,9 +41,17 @@ impl Connector for Target {
 
     async fn list(&self, _: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
         if cursor.is_some() {
+            if let Some((app, count)) = self.changes.get() {
+                for n in 0..*count {
+                    app.changes.touch(&Account::by_id(format!("u{n}")), PriorState::NotAsked);
+                }
+            }
             return Err(Error::permission_denied("the page cannot be read"));
         }
-        let account = |n| AccountRecord::new(format!("u{n}")).with_username(format!("u{n}")).into();
+        let account = |n| {
+            let status = if n < self.inactive { AccountStatus::Inactive } else { AccountStatus::Active };
+            AccountRecord::new(format!("u{n}")).with_username(format!("u{n}")).with_status(status).into()
+        };
         let next = (!self.is_whole).then(|| Cursor::new("more"));
         Ok(Page::new(self.accounts.clone().map(account).collect()).ending(next, Evidence::EndOfCursor))
     }
@@ -50,7 +66,7 @@ impl Connector for Target {
 }
 
 async fn sync(world: &World, accounts: Range<usize>, is_whole: bool) -> Summary {
-    let app = world.app(Arc::new(Target { accounts, is_whole }), WithoutProof::Hold);
+    let app = world.app(Arc::new(Target { accounts, is_whole, ..Target::default() }), WithoutProof::Hold);
     super::run(&app, Options::default(), &CancellationToken::new()).await
 }
 
@@ -81,12 +97,36 @@ async fn accounts_of_a_held_listing_do_not_count_once_a_sync_has_completed() {
     assert_eq!((sync(&world, 0..400, true).await.result.as_str(), active(&world)), ("completed", 400));
 }
 
+#[tokio::test]
+async fn what_tasks_took_since_an_uncompleted_sync_read_it_is_no_loss() {
+    let world = World::new().await;
+    assert_eq!(sync(&world, 0..40, true).await.result.as_str(), "completed");
+    // Tasks suspend 20 accounts while a sync reads. What it had read before is outdated, and is saved.
+    let target = Arc::new(Target { accounts: 0..40, ..Target::default() });
+    let app = world.app(target.clone(), WithoutProof::Hold);
+    for n in 0..20 {
+        app.snapshots.note_changed(&app.key, "account", &format!("u{n}"), Changes::unread()).await.unwrap();
+    }
+    assert!(target.changes.set((Arc::clone(&app), 20)).is_ok());
+    let abandoned = super::run(&app, Options::default(), &CancellationToken::new()).await;
+    assert_eq!(abandoned.result.as_str(), "abandoned", "{abandoned:?}");
+    let later = |inactive| {
+        let target = Target { accounts: 0..40, is_whole: true, inactive, ..Target::default() };
+        world.app(Arc::new(target), WithoutProof::Hold)
+    };
+    let held = super::run(&later(30), Options::default(), &CancellationToken::new()).await;
+    assert!(held.detail.contains("10 of 20 active records"), "{held:?}");
+    let completed = super::run(&later(20), Options::default(), &CancellationToken::new()).await;
+    assert_eq!(completed.result.as_str(), "completed", "{completed:?}");
+}
+
 /// The request may still take effect. Iden's time would then belong to a sync that the state does not have, which looks like a lost state.
 #[tokio::test]
 async fn sync_that_is_stopped_without_a_response_to_complete_counts_as_completed() {
     let world = World::new().await;
     world.sandbox.add_fault(Fault::new(Effect::answer(503)).method("POST").path("**/complete/"));
-    let app = world.app(Arc::new(Target { accounts: 0..400, is_whole: true }), WithoutProof::Hold);
+    let app = world
+        .app(Arc::new(Target { accounts: 0..400, is_whole: true, ..Target::default() }), WithoutProof::Hold);
     let stop = CancellationToken::new();
     let stopping = async {
         // The session was asked for after the failure, so the sync waits to repeat the request.

@@ -466,8 +466,9 @@ fn trace(outcome: &Outcome, attempts: Option<u64>) {
 
 #[cfg(test)]
 mod tests {
-    use bridgehead_sdk::Code;
+    use bridgehead_sdk::{Action, Code};
     use jiff::Timestamp;
+    use serde_json::json;
 
     use super::*;
     use crate::fakes::{Place, Script};
@@ -491,6 +492,25 @@ mod tests {
             prior: PriorAccount::Unknown,
             at: Timestamp::UNIX_EPOCH,
             steps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_operation_says_what_it_changes_about_access() {
+        let changes =
+            |is_active, refs: Option<&[u64]>| Changes { is_active, refs: refs.map(<[u64]>::to_vec) };
+        for (action, more, wanted) in [
+            (Action::SuspendAccount, json!({}), Some(changes(Some(false), Some(&[])))),
+            (Action::UnsuspendAccount, json!({}), Some(changes(Some(true), None))),
+            (Action::UpdateAccount, json!({"status": "active"}), Some(changes(Some(true), None))),
+            (Action::UpdateAccount, json!({"status": "suspended"}), Some(changes(Some(false), None))),
+            (Action::UpdateAccount, json!({"status": null}), Some(changes(Some(false), None))),
+            (Action::UpdateAccount, json!({"memberships": {"team": []}}), Some(changes(None, Some(&[])))),
+            (Action::UpdateAccount, json!({"email": "a@example.org"}), None),
+        ] {
+            let payload = json!({"account": {"id": "u1"}, "changes": more});
+            let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
+            assert_eq!(access_changes(&operation).map(|(_, changes)| changes), wanted, "{operation:?}");
         }
     }
 

@@ -2,18 +2,14 @@
 
 use jiff::Timestamp;
 
+use super::super::sqlite::losses::loss;
 use super::super::sqlite::time;
-use super::super::{AccessBase, AccessFacts, AppKey, Error, Loser, Losers, LossKind};
+use super::super::{AccessBase, AppKey, Error, Loser, Losers, LossKind};
 use super::open::Postgres;
 use super::text;
 
 /// The number of records with different access that are compared at a time.
 const PIECE: usize = 500;
-
-/// A bit in the column `kinds` of `changes`, where earlier versions recorded what tasks had changed: the status.
-const STATUS: i64 = 1;
-/// The same: memberships or assignments.
-const MEMBERSHIPS: i64 = 2;
 
 /// Records in both snapshots with different access, starting after id $4; $1 is the current snapshot.
 const DIFFER: &str = "SELECT one.id, other.facts, one.facts, coalesce(changes.kinds, 0) FROM records AS one \
@@ -54,17 +50,7 @@ pub(super) async fn losers(
     let next = next.map(|id| text::from_column(id, &what)).transpose()?;
     let mut losers = Vec::new();
     for (id, before, now, by_tasks) in rows {
-        let facts = |bytes: &[u8]| {
-            AccessFacts::from_bytes(bytes).ok_or_else(|| Error::Unreadable {
-                what: format!("what access a record of app {app} had"),
-                detail: "its length is wrong".to_owned(),
-            })
-        };
-        let mut loss = facts(&now)?.loss_since(&facts(&before)?);
-        loss.deactivated &= by_tasks & STATUS == 0;
-        if by_tasks & MEMBERSHIPS != 0 {
-            loss.refs = 0;
-        }
+        let loss = loss(app, &before, &now, by_tasks)?;
         if loss.deactivated || loss.refs > 0 {
             losers.push(Loser { id: text::from_column(id, &what)?, loss });
         }

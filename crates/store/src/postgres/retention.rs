@@ -37,7 +37,8 @@ const GAINS: &str = "SELECT known.id, known.facts, seen.facts FROM records AS se
      WHERE seen.listing = $1 AND seen.id >= $2 AND seen.id IS DISTINCT FROM $3 AND ($4::bytea IS NULL OR seen.id <= $4) \
      AND seen.facts IS NOT NULL";
 
-const SET_FACTS: &str = "UPDATE records SET facts = $3 WHERE listing = $1 AND id = $2";
+const SET_FACTS: &str = "UPDATE records SET facts = new.facts FROM unnest($2::bytea[], $3::bytea[]) AS new (id, facts) \
+     WHERE records.listing = $1 AND records.id = new.id";
 
 /// Adds the current snapshots of an app to the known records, and ends them.
 pub(super) async fn retain(state: &Postgres, app: &AppKey, belief: Trust) -> Result<(), Error> {
@@ -151,17 +152,12 @@ impl Piece {
             .bind(self.last)
             .fetch_all(&mut *connection)
             .await?;
-        for (id, known, seen) in differ {
-            // Facts that this version cannot read are reported when the next listing is compared with them.
-            let (Some(mut known), Some(seen)) =
-                (AccessFacts::from_bytes(&known), AccessFacts::from_bytes(&seen))
-            else {
-                continue;
-            };
-            if known.gain(&seen) {
-                let set = sqlx::query(SET_FACTS).bind(self.last).bind(id).bind(known.to_bytes());
-                set.execute(&mut *connection).await?;
-            }
+        let gained = differ
+            .into_iter()
+            .filter_map(|(id, known, seen)| AccessFacts::gained(&known, &seen).map(|facts| (id, facts)));
+        let (ids, facts): (Vec<_>, Vec<_>) = gained.unzip();
+        if !ids.is_empty() {
+            sqlx::query(SET_FACTS).bind(self.last).bind(ids).bind(facts).execute(connection).await?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::super::{AccessBase, AccessFacts, AppKey, Error, Loser, Losers, LossCount, LossKind};
+use super::super::{AccessBase, AccessFacts, AccessLoss, AppKey, Error, Loser, Losers, LossCount, LossKind};
 use super::store::Store;
 use super::time;
 
@@ -48,22 +48,28 @@ pub(super) async fn losers(
     let next = rows.last().filter(|_| rows.len() == PIECE).map(|(id, ..)| id.clone());
     let mut losers = Vec::new();
     for (id, before, now, by_tasks) in rows {
-        let facts = |bytes: &[u8]| {
-            AccessFacts::from_bytes(bytes).ok_or_else(|| Error::Unreadable {
-                what: format!("what access a record of app {app} had"),
-                detail: "its length is wrong".to_owned(),
-            })
-        };
-        let mut loss = facts(&now)?.loss_since(&facts(&before)?);
-        loss.deactivated &= by_tasks & STATUS == 0;
-        if by_tasks & MEMBERSHIPS != 0 {
-            loss.refs = 0;
-        }
+        let loss = loss(app, &before, &now, by_tasks)?;
         if loss.deactivated || loss.refs > 0 {
             losers.push(Loser { id, loss });
         }
     }
     Ok(Losers { losers, next })
+}
+
+/// The access lost between two records, except what tasks changed as `by_tasks` says.
+pub(crate) fn loss(app: &AppKey, before: &[u8], now: &[u8], by_tasks: i64) -> Result<AccessLoss, Error> {
+    let facts = |bytes: &[u8]| {
+        AccessFacts::from_bytes(bytes).ok_or_else(|| Error::Unreadable {
+            what: format!("what access a record of app {app} had"),
+            detail: "its length is wrong".to_owned(),
+        })
+    };
+    let mut loss = facts(now)?.loss_since(&facts(before)?);
+    loss.deactivated &= by_tasks & STATUS == 0;
+    if by_tasks & MEMBERSHIPS != 0 {
+        loss.refs = 0;
+    }
+    Ok(loss)
 }
 
 /// The access in a snapshot.

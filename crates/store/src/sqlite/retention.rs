@@ -3,10 +3,13 @@
 //! The records are copied in pieces, each in a separate write: SQLite keeps undo data in memory, and memory use must not grow with the
 //! number of records. After a crash in between, only some of the records are known, as if the rest had not been pushed.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::super::{AccessFacts, AppKey, Error, Trust};
+use super::chunks::{Statements, nothing, values};
 use super::commit;
 use super::store::Store;
 use super::writer::{Maintenance, Problem, Write};
@@ -37,7 +40,15 @@ const GAINS: &str = "SELECT known.id, known.facts, seen.facts FROM records AS se
      WHERE seen.listing = ?1 AND seen.id >= ?2 AND seen.id IS NOT ?3 AND (?4 IS NULL OR seen.id <= ?4) \
      AND seen.facts IS NOT NULL";
 
-const SET_FACTS: &str = "UPDATE records SET facts = ?3 WHERE listing = ?1 AND id = ?2";
+static SET_FACTS: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "WITH new (id, facts) AS ({}) UPDATE records SET facts = new.facts FROM new \
+             WHERE records.id = new.id AND records.listing = ?",
+            values("(?, ?)", size)
+        )
+    })
+});
 
 /// Adds the current snapshots of an app to the known records, and ends them.
 pub(super) async fn retain(store: &Store, app: &AppKey, belief: Trust) -> Result<(), Error> {
@@ -143,17 +154,16 @@ impl Piece {
             .bind(self.last)
             .fetch_all(&mut *connection)
             .await?;
-        for (id, known, seen) in differ {
-            // Facts that this version cannot read are reported when the next listing is compared with them.
-            let (Some(mut known), Some(seen)) =
-                (AccessFacts::from_bytes(&known), AccessFacts::from_bytes(&seen))
-            else {
-                continue;
-            };
-            if known.gain(&seen) {
-                let set = sqlx::query(SET_FACTS).bind(self.last).bind(id).bind(known.to_bytes());
-                set.execute(&mut *connection).await?;
+        let gained = differ
+            .into_iter()
+            .filter_map(|(id, known, seen)| AccessFacts::gained(&known, &seen).map(|facts| (id, facts)));
+        let gained: Vec<_> = gained.collect();
+        for (statement, piece, padding) in SET_FACTS.pad(&gained) {
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for (id, facts) in piece {
+                query = query.bind(id).bind(facts);
             }
+            nothing(query, 2 * padding).bind(self.last).execute(&mut *connection).await?;
         }
         Ok(())
     }
