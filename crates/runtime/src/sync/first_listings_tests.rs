@@ -42,6 +42,12 @@ impl Connector for Target {
     async fn list(&self, _: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
         if cursor.is_some() {
             if let Some((app, count)) = self.changes.get() {
+                // The next page is read ahead; tasks change accounts only after the first one was taken over.
+                while app.snapshots.seen_count(&app.key, "account").await.unwrap()
+                    < self.accounts.len() as u64
+                {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
                 for n in 0..*count {
                     app.changes.touch(&Account::by_id(format!("u{n}")), PriorState::NotAsked);
                 }
@@ -100,23 +106,23 @@ async fn accounts_of_a_held_listing_do_not_count_once_a_sync_has_completed() {
 #[tokio::test]
 async fn what_tasks_took_since_an_uncompleted_sync_read_it_is_no_loss() {
     let world = World::new().await;
-    assert_eq!(sync(&world, 0..40, true).await.result.as_str(), "completed");
-    // Tasks suspend 20 accounts while a sync reads. What it had read before is outdated, and is saved.
-    let target = Arc::new(Target { accounts: 0..40, ..Target::default() });
+    assert_eq!(sync(&world, 0..400, true).await.result.as_str(), "completed");
+    // Tasks suspend 200 accounts while a sync reads. What it had read before is outdated, and is saved.
+    let target = Arc::new(Target { accounts: 0..400, ..Target::default() });
     let app = world.app(target.clone(), WithoutProof::Hold);
-    for n in 0..20 {
+    for n in 0..200 {
         app.snapshots.note_changed(&app.key, "account", &format!("u{n}"), Changes::unread()).await.unwrap();
     }
-    assert!(target.changes.set((Arc::clone(&app), 20)).is_ok());
+    assert!(target.changes.set((Arc::clone(&app), 200)).is_ok());
     let abandoned = super::run(&app, Options::default(), &CancellationToken::new()).await;
     assert_eq!(abandoned.result.as_str(), "abandoned", "{abandoned:?}");
     let later = |inactive| {
-        let target = Target { accounts: 0..40, is_whole: true, inactive, ..Target::default() };
+        let target = Target { accounts: 0..400, is_whole: true, inactive, ..Target::default() };
         world.app(Arc::new(target), WithoutProof::Hold)
     };
-    let held = super::run(&later(30), Options::default(), &CancellationToken::new()).await;
-    assert!(held.detail.contains("10 of 20 active records"), "{held:?}");
-    let completed = super::run(&later(20), Options::default(), &CancellationToken::new()).await;
+    let held = super::run(&later(300), Options::default(), &CancellationToken::new()).await;
+    assert!(held.detail.contains("100 of 200 active records"), "{held:?}");
+    let completed = super::run(&later(200), Options::default(), &CancellationToken::new()).await;
     assert_eq!(completed.result.as_str(), "completed", "{completed:?}");
 }
 
