@@ -14,3 +14,4 @@ mod links;
 mod pages;
 mod runs;
 mod summary;
+mod walkthrough;

@@ -232,11 +232,9 @@ async fn account_that_takes_over_a_name_is_never_changed() {
     assert_eq!(world.changes(), Vec::<Value>::new(), "nobody was changed");
     for (name, task) in &tasks {
         let message = world.message(task);
-        assert_eq!(
-            world.code(task),
-            if name.starts_with("lost") { "TIMEOUT" } else { "INTERNAL_ERROR" },
-            "{message}"
-        );
+        // A refusal that the journal did not hold yet when the daemon was killed is as unknown as a call without an answer.
+        let is_unknown = name.starts_with("lost") || message.contains("was interrupted");
+        assert_eq!(world.code(task), if is_unknown { "TIMEOUT" } else { "INTERNAL_ERROR" }, "{message}");
         let says = format!("{name} has become the name of another account, second-{name}");
         assert!(message.contains(&says), "{message}");
     }

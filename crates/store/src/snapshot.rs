@@ -233,11 +233,12 @@ impl BaselineOrigin {
 /// # Contract
 /// An app has at most one snapshot in progress; apps are independent of each other. Memory use does not grow with the number of records.
 /// All methods that refer to the current snapshot return [`Error::NoListing`] unless `begin` was called without a `commit`, a `retain` or a
-/// restart after it: an incomplete snapshot is never committed. A restart after `prepare_commit` commits the snapshot. Ids are compared
-/// byte by byte, and "ordered by id" means that order.
+/// restart after it: an incomplete snapshot is never committed. A restart or `begin` after `prepare_commit` commits the snapshot. Ids are
+/// compared byte by byte, and "ordered by id" means that order.
 #[async_trait]
 pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
-    /// Starts a snapshot, and drops an unfinished one of the same app.
+    /// Starts a snapshot, and drops an unfinished one of the same app, or commits it if `complete` [was about to be
+    /// sent](Self::prepare_commit).
     async fn begin(&self, app: &AppKey) -> Result<(), Error>;
 
     /// Starts a snapshot for a dry run, which ends with [`discard`](Self::discard). A crash in the middle of it does not count as an
@@ -283,8 +284,8 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
     async fn access_base(&self, app: &AppKey, slug: &str) -> Result<AccessBase, Error>;
 
     /// Records that `complete` is about to be sent, and the other losses that it causes, in addition to the removed records. If the process
-    /// ends before the result is known, the next start commits the snapshot as of this time: the removals have been approved, and the
-    /// remaining records must be known.
+    /// ends before the result is known, the next start or `begin` commits the snapshot as of this time: the removals have been approved,
+    /// and the remaining records must be known. If Iden has not completed the sync, call `retain` or `discard`.
     async fn prepare_commit(&self, app: &AppKey, at: Timestamp, losses: &[LossCount]) -> Result<(), Error>;
 
     /// Makes the current snapshot the last completed one, and records how many counting records of each type were removed. A type that is

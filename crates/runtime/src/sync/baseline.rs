@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bridgehead_sdk::ResourceKind;
 use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use super::phases::Preparing;
 use super::push::PushCount;
+use super::saving::save;
 use super::sync_run::SyncRun;
 use super::{Error, fence};
 use crate::upstream::Patience;
@@ -145,7 +147,7 @@ impl Preparing<'_, '_> {
 impl SyncRun<'_> {
     /// Decides by the responses to the pushed pages, and stores the decision if there was evidence. Later, the pages of this very sync
     /// would look like those of another one. An unknown result is never stored.
-    pub(super) async fn prove_past(&mut self) -> Result<(), Error> {
+    pub(super) async fn prove_past(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         if let Baseline::Unproven(told) = &self.record.baseline {
             if !self.record.has_begun {
                 return Ok(());
@@ -165,7 +167,8 @@ impl SyncRun<'_> {
             _ => return Ok(()),
         };
         if !self.options.dry_run && self.app.snapshots.past(&self.app.key).await? != Some(past) {
-            self.app.snapshots.set_past(&self.app.key, past).await?;
+            let app = self.app;
+            save(app, stop, "the earlier state of Iden", || app.snapshots.set_past(&app.key, past)).await?;
         }
         Ok(())
     }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::baseline::Baseline;
 use super::losses::Meter;
 use super::outcome::{Abandoned, Failed, SyncOutcome};
 use super::record::{Extent, RunRecord};
+use super::saving::save;
 use super::sync_run::SyncRun;
 use super::{Error, Summary, TypeSummary, session};
 use crate::app::AppContext;
@@ -19,10 +21,15 @@ use bridgehead_store::{Changes, Run, Trust};
 impl SyncRun<'_> {
     /// Closes a sync, in whichever phase it ended: abandons the session, stores which records it left in Iden, records the run, and
     /// summarizes the result. All of that happens only here.
-    pub(super) async fn close(mut self, result: Result<(), Error>, started_at: Timestamp) -> Summary {
+    pub(super) async fn close(
+        mut self,
+        result: Result<(), Error>,
+        started_at: Timestamp,
+        stop: &CancellationToken,
+    ) -> Summary {
         let app = self.app;
         if !self.options.dry_run
-            && let Err(error) = self.prove_past().await
+            && let Err(error) = self.prove_past(stop).await
         {
             tracing::error!(app = %app.name, %error, "the earlier state of Iden could not be saved");
         }
@@ -39,7 +46,7 @@ impl SyncRun<'_> {
             app.status.sync_progress(|progress| *progress = SyncProgress::default());
             return summary;
         }
-        self.retain().await;
+        self.retain(stop).await;
         // Abandon only after recording: records pushed in an abandoned session stay in Iden, even if this process ends here.
         if let (true, Some(session)) = (result.is_err(), self.record.session.take())
             && outcome != SyncOutcome::Failed(Failed::SessionLost)
@@ -69,34 +76,42 @@ impl SyncRun<'_> {
 
     /// Stores the pushed records. They stay in Iden, abandoned or not, and a later `complete` could remove them, so the guard must know
     /// them. If Iden has accepted no page, it has no records of ours, and whatever it turns out to have later was not pushed by this sync.
-    async fn retain(&mut self) {
+    async fn retain(&mut self, stop: &CancellationToken) {
         let (app, record) = (self.app, &self.record);
-        let has_pushed = record.has_begun && record.tallies.sum().accepted > 0;
-        if !has_pushed || record.extent() == Extent::Completed {
+        if !record.has_begun || record.extent() == Extent::Completed {
+            return;
+        }
+        if record.tallies.sum().accepted == 0 {
+            // The next sync must not take this one for a completed one.
+            let discard = || app.snapshots.discard(&app.key);
+            if let Err(error) = save(app, stop, "that the sync was not completed", discard).await {
+                tracing::error!(app = %app.name, %error, "the data of the sync could not be discarded");
+            }
             return;
         }
         let belief = self.belief().await.unwrap_or_else(|error| {
             tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be determined");
             Trust::Unverified
         });
-        if let Err(error) = app.snapshots.retain(&app.key, belief).await {
+        let retain = || app.snapshots.retain(&app.key, belief);
+        if let Err(error) = save(app, stop, "what this sync left in Iden", retain).await {
             tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be \
                                                       saved");
         }
-        if let Err(error) = self.note_changed_since().await {
+        if let Err(error) = self.note_changed_since(stop).await {
             tracing::error!(app = %app.name, %error, "changes made by tasks during this sync could not be saved");
         }
     }
 
     /// Records again what tasks have changed since this sync read it. Saving what it had read may have undone that.
-    async fn note_changed_since(&self) -> Result<(), bridgehead_store::Error> {
+    async fn note_changed_since(&self, stop: &CancellationToken) -> Result<(), bridgehead_store::Error> {
         let (app, mut types) = (self.app, self.record.offer.types.iter());
         let Some(of) = types.find(|of| of.kind == ResourceKind::Account) else { return Ok(()) };
         for changed in self.touched.take_touched() {
             if let Some(id) = changed.account.id {
-                app.snapshots
-                    .note_changed(&app.key, of.slug.as_str(), id.as_str(), Changes::unread())
-                    .await?;
+                let note =
+                    || app.snapshots.note_changed(&app.key, of.slug.as_str(), id.as_str(), Changes::unread());
+                save(app, stop, "a change made by a task during this sync", note).await?;
             }
         }
         Ok(())
@@ -202,6 +217,7 @@ async fn record(
         pushed: by_type(|of| of.listed),
         removed: by_type(|of| of.removed),
     };
+    // The next sync does not need it: without it, a sync simply runs soon.
     let recorded = app.snapshots.record_run(&app.key, &run).await;
     app.status.wrote(recorded.as_ref().err());
     if let Err(error) = recorded {

@@ -18,8 +18,7 @@ use bridgehead_bridge::SyncId;
 ///
 /// Cancel: `stop` ends the sync between two steps and during waits; it is then closed like a failed one. Once `complete` was sent, its
 /// response is awaited. Dropping the future closes nothing: the session stays open until the next sync cancels it, and the snapshot is
-/// dropped by the next `begin`, or, if `complete` was about to be sent, committed at the next start of the process, and tasks wait until another
-/// session was started. Error: ends the current
+/// dropped by the next `begin` or start, or committed if `complete` was about to be sent, and tasks wait until another session was started. Error: ends the current
 /// phase, and the run's record keeps what [`SyncRun::close`] needs. Panic: like dropping; tasks continue immediately.
 pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &CancellationToken) -> Summary {
     let started_at = app.shared.clock.now();
@@ -33,7 +32,7 @@ pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &Cancella
         Err(Error::ShuttingDown) if app.operator.cancelling.is_cancelled() => Err(Error::Cancelled),
         result => result,
     };
-    sync.close(result, started_at).await
+    sync.close(result, started_at, stop).await
 }
 
 /// A running sync: the data that all phases use.

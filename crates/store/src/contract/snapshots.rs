@@ -23,7 +23,7 @@ each_state! {
     apps_do_not_see_each_other,
     runs_come_newest_first_and_by_app,
     what_was_being_completed_when_the_process_died_counts_as_completed,
-    a_sync_that_begins_forgets_that_the_one_before_was_being_completed,
+    a_sync_that_begins_counts_one_that_was_being_completed_as_completed,
     a_sync_of_which_no_run_was_recorded_was_interrupted,
     removals_that_are_forgiven_count_no_more,
     what_was_found_out_about_the_past_is_kept,
@@ -424,17 +424,33 @@ async fn what_was_being_completed_when_the_process_died_counts_as_completed<P: P
     assert_eq!(state.last(&app(2)).await.unwrap(), None, "it was not being completed");
 }
 
-async fn a_sync_that_begins_forgets_that_the_one_before_was_being_completed<P: Place>() {
+async fn a_sync_that_begins_counts_one_that_was_being_completed_as_completed<P: Place>() {
     let place = P::empty().await;
     let state = place.state();
+    for number in [1, 2, 3, 4] {
+        state.begin(&app(number)).await.unwrap();
+        listed(state, &app(number), "account", &[("a", 1)]).await;
+    }
+    for number in [1, 2, 4] {
+        state.prepare_commit(&app(number), at(7), &[]).await.unwrap();
+    }
+    // Iden has not completed this one.
+    state.discard(&app(4)).await.unwrap();
     state.begin(&app(1)).await.unwrap();
-    listed(state, &app(1), "account", &[("a", 1)]).await;
-    state.prepare_commit(&app(1), at(7), &[]).await.unwrap();
-    state.begin(&app(1)).await.unwrap();
+    state.begin_dry_run(&app(2)).await.unwrap();
+    for number in [3, 4] {
+        state.begin(&app(number)).await.unwrap();
+    }
     listed(state, &app(1), "account", &[("half", 1)]).await;
     let place = place.reopen().await;
     let state = place.state();
-    assert_eq!(state.last(&app(1)).await.unwrap(), None);
+    for number in [1, 2] {
+        let last = state.last(&app(number)).await.unwrap().unwrap();
+        assert_eq!((last.at, last.counts), (at(7), counts(&[("account", 1)])), "{number}");
+    }
+    for number in [3, 4] {
+        assert_eq!(state.last(&app(number)).await.unwrap(), None, "{number}");
+    }
 }
 
 async fn a_sync_of_which_no_run_was_recorded_was_interrupted<P: Place>() {

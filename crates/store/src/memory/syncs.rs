@@ -50,6 +50,7 @@ struct Known {
 
 impl Syncs {
     pub(super) fn begin(&mut self, is_dry_run: bool) {
+        self.drop_unfinished();
         self.present = Some(Present::default());
         self.is_unrecorded |= !is_dry_run;
     }
@@ -58,7 +59,7 @@ impl Syncs {
         self.present = None;
     }
 
-    /// Drops or commits unfinished snapshots, as a new process does.
+    /// Drops or commits an unfinished snapshot, as a new process or the next sync does.
     pub(super) fn drop_unfinished(&mut self) {
         if let Some(present) = self.present.take()
             && let Some((at, _)) = present.completing

@@ -39,10 +39,7 @@ impl Write for Begin {
     }
 
     async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
-        sqlx::query("UPDATE listings SET state = 'discarded' WHERE app = $1 AND state = 'present'")
-            .bind(self.app.as_str())
-            .execute(&mut *connection)
-            .await?;
+        DropUnfinished { app: Some(self.app.clone()) }.run(connection).await?;
         sqlx::query(
             "INSERT INTO syncs (app, under_way, unrecorded) VALUES ($1, TRUE, $2) \
              ON CONFLICT (app) DO UPDATE SET under_way = TRUE, unrecorded = syncs.unrecorded OR excluded.unrecorded, \
@@ -111,8 +108,8 @@ impl Write for Completing {
     }
 }
 
-/// Drops unfinished snapshots of an earlier process, so that they are never completed by mistake. Commits those for which `complete` was
-/// about to be sent, because the Bridge may have received it.
+/// Drops unfinished snapshots of an earlier process or sync, so that they are never completed by mistake. Commits those for which `complete`
+/// was about to be sent, because the Bridge may have received it.
 pub(super) struct DropUnfinished {
     /// The app whose snapshots are dropped; `None` for all apps.
     pub(super) app: Option<AppKey>,

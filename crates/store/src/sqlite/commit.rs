@@ -36,10 +36,7 @@ impl Write for Begin {
     const CHORE: Option<Maintenance> = Some(Maintenance::Discard);
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
-        sqlx::query("UPDATE listings SET state = 'discarded' WHERE app = ?1 AND state = 'present'")
-            .bind(self.app.as_str())
-            .execute(&mut *connection)
-            .await?;
+        DropUnfinished { app: Some(self.app.clone()) }.run(connection).await?;
         sqlx::query(
             "INSERT INTO syncs (app, under_way, unrecorded) VALUES (?1, 1, ?2) \
              ON CONFLICT DO UPDATE SET under_way = 1, unrecorded = max(unrecorded, ?2), \
@@ -102,9 +99,12 @@ impl Write for Completing {
     }
 }
 
-/// Drops unfinished snapshots of an earlier process, so that they are never completed by mistake. Commits those for which `complete` was
-/// about to be sent, because the Bridge may have received it.
-pub(super) struct DropUnfinished;
+/// Drops unfinished snapshots of an earlier process or sync, so that they are never completed by mistake. Commits those for which `complete`
+/// was about to be sent, because the Bridge may have received it.
+pub(super) struct DropUnfinished {
+    /// The app whose snapshots are dropped; `None` for all apps.
+    pub(super) app: Option<AppKey>,
+}
 
 #[async_trait]
 impl Write for DropUnfinished {
@@ -114,8 +114,10 @@ impl Write for DropUnfinished {
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let completing: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT app, completing_at FROM syncs WHERE under_way = 1 AND completing_at IS NOT NULL",
+            "SELECT app, completing_at FROM syncs \
+             WHERE under_way = 1 AND completing_at IS NOT NULL AND (?1 IS NULL OR app = ?1)",
         )
+        .bind(self.app.as_ref().map(AppKey::as_str))
         .fetch_all(&mut *connection)
         .await?;
         for (app, at) in completing {
@@ -127,10 +129,15 @@ impl Write for DropUnfinished {
             })?;
             Promote { app, at }.run(connection).await?;
         }
-        sqlx::query("UPDATE listings SET state = 'discarded' WHERE state = 'present'")
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query("UPDATE syncs SET under_way = 0 WHERE under_way = 1").execute(connection).await?;
+        for statement in [
+            "UPDATE listings SET state = 'discarded' WHERE state = 'present' AND (?1 IS NULL OR app = ?1)",
+            "UPDATE syncs SET under_way = 0 WHERE under_way = 1 AND (?1 IS NULL OR app = ?1)",
+        ] {
+            sqlx::query(statement)
+                .bind(self.app.as_ref().map(AppKey::as_str))
+                .execute(&mut *connection)
+                .await?;
+        }
         Ok(())
     }
 }

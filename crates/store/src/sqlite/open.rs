@@ -222,7 +222,7 @@ impl Sqlite {
 
     /// Drops unfinished work of an earlier process.
     async fn ready(self) -> Result<Self, Error> {
-        match self.listings().write(commit::DropUnfinished).await {
+        match self.listings().write(commit::DropUnfinished { app: None }).await {
             Ok(()) => Ok(self),
             Err(error) => {
                 // Otherwise, the lock would be held until the writers notice, and a retry would report it.

@@ -4,6 +4,7 @@ use bridgehead_sdk::counted;
 use std::sync::Arc;
 
 use tokio::sync::RwLockWriteGuard;
+use tokio_util::sync::CancellationToken;
 
 use super::reconciling::ROUNDS;
 use super::{Completing, Reconciling};
@@ -85,7 +86,8 @@ impl<'r, 'a> Checking<'r, 'a> {
 
     /// Decides whether the removals are allowed, by the guard or by the operator.
     async fn judge(&mut self, losses: &Arc<Losses>) -> Result<(), Error> {
-        self.run_mut().prove_past().await?;
+        // A stop ends this phase as a whole.
+        self.run_mut().prove_past(&CancellationToken::new()).await?;
         let app = self.run().app;
         let name = app.name.clone();
         if losses.unknown > 0 {

@@ -6,6 +6,7 @@ use super::CompletionPermit;
 use crate::sync::baseline::cut;
 use crate::sync::losses::Losses;
 use crate::sync::record::Extent;
+use crate::sync::saving::save;
 use crate::sync::sync_run::SyncRun;
 use crate::sync::{Error, session};
 use bridgehead_bridge::Operation;
@@ -46,10 +47,13 @@ impl<'r, 'a> Completing<'r, 'a> {
         // The session can no longer be abandoned.
         self.run.record.session = None;
         self.run.record.reach(Extent::Completed);
-        app.snapshots.commit(&app.key, app.shared.clock.now()).await?;
+        // If this is never saved, the listing is committed by the next start or the next sync, as after a crash.
+        let at = app.shared.clock.now();
+        save(app, stop, "that the sync was completed", || app.snapshots.commit(&app.key, at)).await?;
         if self.run.record.has_consent {
             // The operator has approved these removals; they must not cause a later leaver to be held.
-            app.snapshots.forgive_removals(&app.key).await?;
+            save(app, stop, "the approval of the removals", || app.snapshots.forgive_removals(&app.key))
+                .await?;
         }
         completed?;
         let Self { run, permit } = self;

@@ -79,14 +79,14 @@ pub(super) fn of_listings() -> impl Strategy<Value = Vec<Step>> {
         instant().prop_map(|at| vec![Change::Promote(at)]),
         (instant(), losses(), instant())
             .prop_map(|(at, losses, later)| vec![Change::Completing(at, losses), Change::Promote(later)]),
-        // The process ends before it knows the result.
+        // The process or the sync ends before it knows the result.
         (instant(), losses()).prop_map(|(at, losses)| vec![Change::Completing(at, losses)]),
         belief().prop_map(|belief| vec![Change::Keep(belief)]),
         belief().prop_map(|belief| vec![Change::Keep(belief)]),
     ];
-    let given = (app(), slug(), records(), prop::option::weighted(0.3, listing_change()), end);
-    let sync = given.prop_map(|(app, slug, records, between, end)| {
-        let reopens = matches!(end[..], [Change::Completing(..)]);
+    let given = (app(), slug(), records(), prop::option::weighted(0.3, listing_change()), end, any::<bool>());
+    let sync = given.prop_map(|(app, slug, records, between, end, is_same_process)| {
+        let reopens = matches!(end[..], [Change::Completing(..)]) && !is_same_process;
         let changes = [Change::Begin, Change::Add(slug, records)].into_iter().chain(between).chain(end);
         let steps = changes.map(|change| Step::Of(app, Box::new(change)));
         steps.chain(reopens.then_some(Step::Reopen)).collect()
