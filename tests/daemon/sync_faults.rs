@@ -166,3 +166,25 @@ async fn sync_survives_many_random_faults() {
     assert_eq!(world.active_ids("account"), ids(0..2500));
     assert_eq!(taken(&world, "POST", "/complete/").len(), 1);
 }
+
+/// The request without a response may have completed the first sync, although the session seemed to be running afterwards. Otherwise, the
+/// next sync would find that Iden was synced before, and be held as after a lost state.
+#[tokio::test]
+async fn first_sync_that_may_have_been_completed_does_not_look_like_a_lost_state() {
+    let world = World::with_target(crowd(false), "").await;
+    let running = json!({"status": "in_progress", "progress": []});
+    for fault in [
+        Fault::new(Effect::Lose(Loss::Cut)).method("POST").path("**/complete/").times(1),
+        Fault::new(Effect::answer(400)).method("POST").path("**/complete/").times(1),
+        Fault::new(Effect::answer(400)).method("POST").path("**/abandon/"),
+        // The first one checks the counts.
+        Fault::new(Effect::answer_json(200, running)).method("GET").path("**/sync/*/").skip(1).times(2),
+    ] {
+        world.sandbox.add_fault(fault);
+    }
+    let synced = world.sync(&[]).await;
+    assert_eq!(synced.summary["reason"], "unheard", "{:?}", synced.summary);
+    assert!(world.sandbox.faults().iter().all(|fault| fault.fired > 0), "{:?}", world.sandbox.faults());
+    world.sandbox.clear_faults();
+    world.sync(&[]).await.assert(0, "completed");
+}

@@ -74,6 +74,14 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Why a session was not completed, as far as it is known.
+#[derive(Debug)]
+pub(super) struct Uncompleted {
+    pub(super) error: Error,
+    /// Why a request had no response, if one had none and may still reach Iden.
+    pub(super) unheard: Option<String>,
+}
+
 /// Completes the session. If the response is lost, the session's status shows whether it was received. A stop takes effect between two
 /// attempts, never in the middle of one: the caller must know whether the session was completed. There is no further attempt once a task
 /// has found a late effect of an earlier call, because what was pushed is then outdated.
@@ -83,10 +91,10 @@ pub(super) async fn complete(
     session: &SyncId,
     sending: &Sending<'_>,
     stop: &CancellationToken,
-) -> Result<(), Error> {
+) -> Result<(), Uncompleted> {
     let app = run.app;
     if stop.is_cancelled() {
-        return Err(Error::ShuttingDown);
+        return Err(Uncompleted { error: Error::ShuttingDown, unheard: None });
     }
     let retry = app.retry(policies::BRIDGE).give_up_after(PATIENCE).until(stop);
     // Set once a request had no response: it may still take effect.
@@ -106,7 +114,7 @@ pub(super) async fn complete(
                 }
                 Next::Retry
             }
-            Incomplete::Final(_) => Next::GiveUp,
+            Incomplete::Final(_) | Incomplete::Ended(_) | Incomplete::Unknown(_) => Next::GiveUp,
         },
         |failed| {
             if let Incomplete::MayPass(error) = failed.error {
@@ -114,14 +122,18 @@ pub(super) async fn complete(
             }
         },
     );
-    completed.await.map_err(|interrupted| match interrupted {
-        Interrupted::Stopped | Interrupted::Failed(Incomplete::Final(Error::ShuttingDown)) => unheard
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .map_or(Error::ShuttingDown, Error::Unheard),
-        Interrupted::Failed(Incomplete::Final(error)) => error,
-        Interrupted::Failed(Incomplete::MayPass(source)) => {
-            Error::Bridge { what: "completing the sync", source }
+    completed.await.map_err(|interrupted| {
+        let unheard = unheard.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match interrupted {
+            Interrupted::Stopped => Uncompleted { error: Error::ShuttingDown, unheard },
+            Interrupted::Failed(Incomplete::Ended(error)) => Uncompleted { error, unheard: None },
+            Interrupted::Failed(Incomplete::Unknown(why)) => {
+                Uncompleted { error: Error::Unheard(why.clone()), unheard: Some(why) }
+            }
+            Interrupted::Failed(Incomplete::Final(error)) => Uncompleted { error, unheard },
+            Interrupted::Failed(Incomplete::MayPass(source)) => {
+                Uncompleted { error: Error::Bridge { what: "completing the sync", source }, unheard }
+            }
         }
     })
 }
@@ -130,7 +142,12 @@ pub(super) async fn complete(
 enum Incomplete {
     /// The request had no effect yet: the session is still running. Unless access was refused, it may still reach Iden.
     MayPass(bridge::Error),
+    /// The request had no effect, or was not sent. Earlier ones may still reach Iden.
     Final(Error),
+    /// Iden says that the session has ended without being completed.
+    Ended(Error),
+    /// It is unknown whether the request reached Iden.
+    Unknown(String),
 }
 
 async fn complete_once(
@@ -168,17 +185,17 @@ async fn complete_once(
     };
     let progress = tokio::select! {
         biased;
-        () = stop.cancelled() => return Err(Incomplete::Final(Error::Unheard(error.to_string()))),
+        () = stop.cancelled() => return Err(Incomplete::Unknown(error.to_string())),
         progress = progress(app, session) => progress,
     };
-    let progress = progress.map_err(|unasked| Incomplete::Final(Error::Unheard(unasked.to_string())))?;
+    let progress = progress.map_err(|unasked| Incomplete::Unknown(unasked.to_string()))?;
     if progress.status.is_completing() {
         sending.answered();
         return Ok(());
     }
     if !progress.status.is_running() {
         let detail = format!("its status is '{}'", progress.status);
-        return Err(Incomplete::Final(Error::SessionLost { detail }));
+        return Err(Incomplete::Ended(Error::SessionLost { detail }));
     }
     if error.is_transient() || error.is_access() {
         return Err(Incomplete::MayPass(error));

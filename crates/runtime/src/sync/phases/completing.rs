@@ -3,12 +3,13 @@
 use tokio_util::sync::CancellationToken;
 
 use super::CompletionPermit;
+use crate::sync::Error;
 use crate::sync::baseline::cut;
 use crate::sync::losses::Losses;
 use crate::sync::record::Extent;
 use crate::sync::saving::save;
+use crate::sync::session::{self, Uncompleted};
 use crate::sync::sync_run::SyncRun;
-use crate::sync::{Error, session};
 use bridgehead_bridge::Operation;
 
 /// A sync that may be completed.
@@ -41,9 +42,21 @@ impl<'r, 'a> Completing<'r, 'a> {
             let sending = app.fence.sending().await;
             session::complete(&self.permit, self.run, &session, &sending, stop).await
         };
-        if !matches!(completed, Ok(()) | Err(Error::Unheard(_))) {
-            return completed;
-        }
+        let completed = match completed {
+            Ok(()) => Ok(()),
+            Err(Uncompleted { error, unheard: None }) => return Err(error),
+            Err(Uncompleted { error, unheard: Some(why) }) => {
+                // A daemon that stops does not wait for Iden again, and a node that may have lost the app leaves it to its new owner.
+                let may_abandon =
+                    !matches!(error, Error::Unheard(_) | Error::ShuttingDown) && app.may_start();
+                if may_abandon && session::abandon(app, &session).await {
+                    app.fence.over();
+                    self.run.record.session = None;
+                    return Err(error);
+                }
+                Err(Error::Unheard(why))
+            }
+        };
         // The session can no longer be abandoned.
         self.run.record.session = None;
         self.run.record.reach(Extent::Completed);
