@@ -52,6 +52,7 @@ mod reload;
 mod report;
 mod reporter;
 mod retry_decision;
+mod saving;
 mod shared_status;
 mod stalled;
 mod status;

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::phases::Preparing;
 use super::push::PushCount;
-use super::saving::save;
 use super::sync_run::SyncRun;
 use super::{Error, fence};
+use crate::saving::save;
 use crate::upstream::Patience;
 use bridgehead_bridge::Operation;
 use bridgehead_store::{BaselineOrigin, IdenTime};

@@ -6,9 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bridgehead_resilience::{Interrupted, Next};
-use bridgehead_sdk::{
-    Account, AccountId, AccountStatus, Completion, Description, Operation, ResourceKind, TaskId,
-};
+use bridgehead_sdk::{Completion, TaskId};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -17,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::intent_of;
 use super::attempts::{AttemptContext, AttemptsEnd, Failure, PriorAttempts};
 use super::audited::Audited;
+use super::noted::note;
 use super::steps::step;
 use super::{admission, poller, report, wait_for_target};
 use crate::ShuttingDown;
@@ -26,9 +25,7 @@ use crate::policies;
 use crate::proof::OutcomeRecorded;
 use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Task, TaskStatus};
-use bridgehead_store::{
-    self as journal, AttemptStep, Changes, Entry, Intent, Outcome, Phase, PriorAccount, State,
-};
+use bridgehead_store::{self as journal, AttemptStep, Entry, Intent, Outcome, Phase, PriorAccount, State};
 
 /// A task that was listed longer ago is read again before it is executed: it may have been resolved since.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
@@ -277,71 +274,6 @@ pub(super) async fn wait_while_paused(
     Ok(was_paused)
 }
 
-/// Records changes to accounts for the removal guard. Iden knows an account as soon as its creation is reported, and the guard must know it
-/// before the first sync that lists it; otherwise a truncated listing could remove any number of new accounts.
-async fn note(
-    app: &AppContext,
-    description: &Description,
-    context: &AttemptContext<'_>,
-    completion: &Completion,
-) {
-    let mut types = description.resource_types.iter();
-    let Some(of) = types.find(|of| of.kind == ResourceKind::Account) else { return };
-    let slug = of.slug.as_str();
-    let told = completion.result.get("account_id").and_then(serde_json::Value::as_str);
-    let (read, access) = context.read.as_ref().map(|(id, access)| (id.as_str(), access)).unzip();
-    let noted = match &*context.operation {
-        // A new account has the identifier that the target assigned, whatever the task requested.
-        Operation::CreateAccount(create) => {
-            let Some(id) = told else { return };
-            app.created_accounts.came(&create.account, id);
-            app.snapshots.note_created(&app.key, slug, id, access.filter(|_| read == Some(id))).await
-        }
-        Operation::DeleteAccount(delete) => {
-            // Even an account that is deleted by name is recorded under its identifier.
-            let created = app.created_accounts.went(&delete.account);
-            let asked = delete.account.id.as_ref().map(AccountId::as_str);
-            let Some(id) = told.or(asked).or(created.as_deref()) else { return };
-            app.snapshots.note_deleted(&app.key, slug, id).await
-        }
-        // Access that a task removes is expected, and must not trigger the removal guard. Access that it gives can be lost later.
-        operation => {
-            let Some((account, changes)) = access_changes(operation) else { return };
-            let Some(id) = told.or(account.id.as_ref().map(AccountId::as_str)).or(read) else { return };
-            app.snapshots.note_changed(&app.key, slug, id, changes).await
-        }
-    };
-    if let Err(error) = noted {
-        tracing::warn!(app = %app.name, %error, "the change made by a task could not be recorded for the \
-                                                 removal guard");
-    }
-}
-
-/// The changes to an account's access, if the operation makes any.
-fn access_changes(operation: &Operation) -> Option<(&Account, Changes)> {
-    match operation {
-        // Many targets remove a suspended account from its groups.
-        Operation::SuspendAccount(suspend) => Some((&suspend.account, Changes::unread())),
-        Operation::UnsuspendAccount(unsuspend) => {
-            Some((&unsuspend.account, Changes { is_active: Some(true), refs: None }))
-        }
-        Operation::UpdateAccount(update) => {
-            let status = update.changes.get("status");
-            let changes_refs = update.memberships.is_some()
-                || ["memberships", "assignments"].iter().any(|field| update.changes.contains_key(*field));
-            let changes = Changes {
-                is_active: status.map(|status| {
-                    status.as_str().and_then(AccountStatus::from_name) == Some(AccountStatus::Active)
-                }),
-                // It is not known which are left, so none counts until a sync has read them.
-                refs: changes_refs.then(Vec::new),
-            };
-            (changes != Changes::default()).then_some((&update.account, changes))
-        }
-        _ => None,
-    }
-}
-
 /// The outcome of a success. Known secrets are removed before anything is written or sent.
 pub(super) fn completed(app: &AppContext, completion: Completion) -> Outcome {
     let id = completion.result.get("account_id").and_then(serde_json::Value::as_str).map(str::to_owned);
@@ -466,9 +398,8 @@ fn trace(outcome: &Outcome, attempts: Option<u64>) {
 
 #[cfg(test)]
 mod tests {
-    use bridgehead_sdk::{Action, Code};
+    use bridgehead_sdk::Code;
     use jiff::Timestamp;
-    use serde_json::json;
 
     use super::*;
     use crate::fakes::{Place, Script};
@@ -492,25 +423,6 @@ mod tests {
             prior: PriorAccount::Unknown,
             at: Timestamp::UNIX_EPOCH,
             steps: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn each_operation_says_what_it_changes_about_access() {
-        let changes =
-            |is_active, refs: Option<&[u64]>| Changes { is_active, refs: refs.map(<[u64]>::to_vec) };
-        for (action, more, wanted) in [
-            (Action::SuspendAccount, json!({}), Some(changes(Some(false), Some(&[])))),
-            (Action::UnsuspendAccount, json!({}), Some(changes(Some(true), None))),
-            (Action::UpdateAccount, json!({"status": "active"}), Some(changes(Some(true), None))),
-            (Action::UpdateAccount, json!({"status": "suspended"}), Some(changes(Some(false), None))),
-            (Action::UpdateAccount, json!({"status": null}), Some(changes(Some(false), None))),
-            (Action::UpdateAccount, json!({"memberships": {"team": []}}), Some(changes(None, Some(&[])))),
-            (Action::UpdateAccount, json!({"email": "a@example.org"}), None),
-        ] {
-            let payload = json!({"account": {"id": "u1"}, "changes": more});
-            let operation = Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap();
-            assert_eq!(access_changes(&operation).map(|(_, changes)| changes), wanted, "{operation:?}");
         }
     }
 

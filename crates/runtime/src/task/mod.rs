@@ -4,7 +4,7 @@
 //! [`executor`] for each, unless [`approval_queue`] holds it. [`admission`] rejects tasks that must not reach the connector. [`attempts`]
 //! makes one [`attempt`] after another, with [`verification`] if an effect is unknown and [`wait_for_target`] while the target is
 //! unreachable. [`verify`] confirms a success, and [`report`] sends the outcome to Iden. A task that Iden lists after its end is
-//! [`relisted`]. [`by_hand`] tries an operation of an operator once, without Iden.
+//! [`relisted`]. [`noted`] tells the removal guard what tasks have done. [`by_hand`] tries an operation of an operator once, without Iden.
 
 pub(crate) mod account_queues;
 mod admission;
@@ -16,6 +16,7 @@ mod bodies;
 mod by_hand;
 mod doubt;
 mod executor;
+mod noted;
 mod offset_pager;
 mod poller;
 #[cfg(test)]

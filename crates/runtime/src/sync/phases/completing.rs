@@ -3,11 +3,11 @@
 use tokio_util::sync::CancellationToken;
 
 use super::CompletionPermit;
+use crate::saving::save;
 use crate::sync::Error;
 use crate::sync::baseline::cut;
 use crate::sync::losses::Losses;
 use crate::sync::record::Extent;
-use crate::sync::saving::save;
 use crate::sync::session::{self, Uncompleted};
 use crate::sync::sync_run::SyncRun;
 use bridgehead_bridge::Operation;

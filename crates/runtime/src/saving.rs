@@ -1,4 +1,4 @@
-//! Writes to the state what the next sync must know, and what cannot be found out again.
+//! Writes to the state what a later sync must know, and retries while the state cannot be written.
 
 use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_store as journal;
@@ -9,7 +9,7 @@ use crate::policies;
 
 /// Makes a write that must not be lost: retries while the state cannot be written (the database is away, the disk is full), until the
 /// daemon stops or this node has lost the app. What is not written then is treated as after a crash.
-pub(super) async fn save<F>(
+pub(crate) async fn save<F>(
     app: &AppContext,
     stop: &CancellationToken,
     what: &'static str,
