@@ -10,8 +10,8 @@
 //! look. [`evidence`] says whether a listing was read to its end. Before completing, [`losses`] measures what would be taken away
 //! and asks the [`guard`]; [`consent`] is what the operator allows of it; [`baseline`] tells a first sync from a lost state, and an
 //! old copy of the state from the current one. [`export`] gives away what would be pushed. [`names`] reads who loses something.
-//! [`session`] holds the calls that begin and end a session, and [`save`](crate::saving::save) writes what the next sync must know. [`fence`] keeps a `complete` that is still on its way from taking effect after
-//! a task has changed the target.
+//! [`session`] holds the calls that begin and end a session, and [`save`](crate::saving::save) writes what the next sync must know.
+//! [`fence`] keeps a `complete` that is still on its way from taking effect after a task has changed the target.
 
 mod adding;
 mod baseline;
