@@ -56,6 +56,8 @@ pub struct Difference {
     pub removed: u64,
     /// Those of the removed records that were only ever in [rejected](Trust::Rejected) snapshots, and do not count.
     pub doubted: u64,
+    /// Records that were only in rejected snapshots until now, and that the current snapshot has, too.
+    pub confirmed: u64,
 }
 
 /// How far the snapshot of an uncompleted sync is trusted. Whatever it pushed is in Iden; this decides whether a later sync may remove it

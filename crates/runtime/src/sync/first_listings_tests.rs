@@ -103,6 +103,22 @@ async fn accounts_of_a_held_listing_do_not_count_once_a_sync_has_completed() {
     assert_eq!((sync(&world, 0..400, true).await.result.as_str(), active(&world)), ("completed", 400));
 }
 
+/// A listing without 150 of the accounts that only the held one had is right or truncated: nothing shows which.
+#[tokio::test]
+async fn accounts_of_a_held_listing_count_if_the_next_listing_has_some_of_them() {
+    let world = World::new().await;
+    assert_eq!(sync(&world, 0..400, true).await.result.as_str(), "completed");
+    assert_eq!(sync(&world, 200..650, true).await.result.as_str(), "held");
+    let held = sync(&world, 0..500, true).await;
+    assert_eq!((held.result.as_str(), active(&world)), ("held", 650), "{held:?}");
+    assert!(held.detail.contains("would remove 150 of 650 records"), "{held:?}");
+    let completed = sync(&world, 0..600, true).await;
+    assert_eq!((completed.result.as_str(), active(&world)), ("completed", 600), "{completed:?}");
+    // The 50 that were removed count within the window.
+    let held = sync(&world, 0..540, true).await;
+    assert!(held.detail.contains("60 of 600 records of account, 110 within"), "{held:?}");
+}
+
 #[tokio::test]
 async fn what_tasks_took_since_an_uncompleted_sync_read_it_is_no_loss() {
     let world = World::new().await;

@@ -31,6 +31,8 @@ pub(super) struct Losses {
 pub(super) struct Measured {
     pub(super) slug: String,
     pub(super) loss: guard::Loss,
+    /// Those of the lost records that only held listings had.
+    pub(super) doubted: u64,
     /// Whether the connector offers the resource type.
     pub(super) is_offered: bool,
     /// The first affected records, with the number of memberships that each loses.
@@ -43,11 +45,13 @@ impl Losses {
         self.all.iter().map(|one| one.loss.lost).sum()
     }
 
-    /// The losses of accounts that still exist.
-    pub(super) fn of_those_left(&self) -> Vec<LossCount> {
-        let left = self.all.iter().filter(|one| one.loss.kind != LossKind::Removed && one.loss.lost > 0);
-        left.map(|one| LossCount { slug: one.slug.clone(), kind: one.loss.kind, count: one.loss.lost })
-            .collect()
+    /// The losses that count within the window. The state itself counts removed records, except for those that only held listings had.
+    pub(super) fn to_record(&self) -> Vec<LossCount> {
+        let counts = self.all.iter().map(|one| {
+            let count = if one.loss.kind == LossKind::Removed { one.doubted } else { one.loss.lost };
+            LossCount { slug: one.slug.clone(), kind: one.loss.kind, count }
+        });
+        counts.filter(|loss| loss.count > 0).collect()
     }
 
     /// The removal guard's reasons to hold the sync. `spared` is the number of missing records that do not count.
@@ -84,7 +88,7 @@ impl Meter<'_> {
         let mut losses = Losses::default();
         for slug in self.all_slugs().await? {
             let found = self.count(&slug, true, into).await?;
-            if found.doubted > 0 {
+            if found.doubted > 0 && found.confirmed == 0 {
                 into.doubted.insert(slug.clone(), found.doubted);
             }
             self.measure_type(&slug, found, &mut losses).await?;
@@ -127,20 +131,30 @@ impl Meter<'_> {
     /// Measures one type, given its difference.
     async fn measure_type(&self, slug: &str, difference: Difference, into: &mut Losses) -> Result<(), Error> {
         let is_offered = self.offer.kinds.contains_key(slug);
-        let removed = difference.removed.saturating_sub(difference.doubted);
+        // A listing that has some of the records that only held listings had shows that those were right about them. So they may be
+        // right about the others, too, and this listing may lack them.
+        let are_confirmed = difference.confirmed > 0;
+        let doubted = if are_confirmed { difference.doubted } else { 0 };
+        let known = if are_confirmed {
+            difference.known.saturating_add(difference.confirmed).saturating_add(doubted)
+        } else {
+            difference.known
+        };
+        let removed = difference.removed.saturating_sub(difference.doubted).saturating_add(doubted);
         let mut gone = Vec::new();
         if removed > 0 {
-            self.read_gone(slug, &mut gone, &mut into.digester).await?;
+            let which = if are_confirmed { Which::Removed } else { Which::Counted };
+            self.read_gone(slug, which, &mut gone, &mut into.digester).await?;
         }
         let loss = guard::Loss {
             kind: LossKind::Removed,
-            known: difference.known,
+            known,
             lost: removed,
             in_window: self.lost_in_window(slug, LossKind::Removed).await?,
-            is_everything: removed >= difference.known,
+            is_everything: removed >= known,
         };
-        into.all.push(Measured { slug: slug.to_owned(), loss, is_offered, losers: gone });
-        if self.offer.kinds.get(slug) == Some(&ResourceKind::Account) && difference.known > 0 {
+        into.all.push(Measured { slug: slug.to_owned(), loss, doubted, is_offered, losers: gone });
+        if self.offer.kinds.get(slug) == Some(&ResourceKind::Account) && known > 0 {
             self.measure_access(slug, removed, into).await?;
         }
         Ok(())
@@ -149,10 +163,11 @@ impl Meter<'_> {
     async fn read_gone(
         &self,
         slug: &str,
+        which: Which,
         gone: &mut Vec<(String, u32)>,
         digester: &mut Digester,
     ) -> Result<(), Error> {
-        self.each_id(slug, Which::Counted, |id| {
+        self.each_id(slug, which, |id| {
             digester.lost(slug, LossKind::Removed, &id, 0);
             if gone.len() < KEPT {
                 gone.push((id, 0));
@@ -221,7 +236,7 @@ impl Meter<'_> {
                 // A removed account has lost its access, too.
                 is_everything: all > 0 && all.saturating_add(removed) >= known,
             };
-            into.all.push(Measured { slug: slug.to_owned(), loss, is_offered: true, losers });
+            into.all.push(Measured { slug: slug.to_owned(), loss, doubted: 0, is_offered: true, losers });
         }
         Ok(())
     }

@@ -90,6 +90,7 @@ impl Compared<'_> {
             changed: count(self.present.iter(), |(id, record)| self.has_changed(id, record)),
             removed,
             doubted: removed - self.gone(Record::counts),
+            confirmed: count(self.last.iter(), |(id, record)| !record.counts() && !self.is_gone(id)),
         }
     }
 

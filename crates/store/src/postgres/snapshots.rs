@@ -87,13 +87,20 @@ impl SnapshotStore for Postgres {
             .fetch_one(self.readers())
             .await
             .map_err(|error| self.fault(error))?;
+        let doubted = removed.abs_diff(counting);
+        let (known, all_doubted): (i64, i64) = sqlx::query_as(KNOWN)
+            .bind(last)
+            .fetch_one(self.readers())
+            .await
+            .map_err(|error| self.fault(error))?;
         Ok(Difference {
-            known: self.count(COUNTING, last, None).await?,
+            known: known.unsigned_abs(),
             seen,
             created: seen.saturating_sub(both),
             changed: self.count(CHANGED, present, Some(last)).await?,
             removed: removed.unsigned_abs(),
-            doubted: removed.abs_diff(counting),
+            doubted,
+            confirmed: all_doubted.unsigned_abs().saturating_sub(doubted),
         })
     }
 
@@ -309,7 +316,9 @@ const CHANGED: &str = "SELECT count(*) FROM records AS one JOIN records AS other
      WHERE one.listing = $1";
 
 /// The number of records in the last snapshot that count for the removal guard.
-const COUNTING: &str = "SELECT count(*) FROM records WHERE listing = $1 AND standing <> 2";
+/// The numbers of records that count, and of those that do not.
+const KNOWN: &str = "SELECT count(CASE WHEN standing <> 2 THEN 1 END), count(CASE WHEN standing = 2 THEN 1 END) \
+     FROM records WHERE listing = $1";
 
 /// The two snapshots of a resource type.
 struct Compared {

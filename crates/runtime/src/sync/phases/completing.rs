@@ -34,7 +34,7 @@ impl<'r, 'a> Completing<'r, 'a> {
         // The result must be stored before completing, so that it survives a crash; otherwise the next sync would be compared with the
         // previous state.
         let losses =
-            self.run.record.measured.losses.as_deref().map(Losses::of_those_left).unwrap_or_default();
+            self.run.record.measured.losses.as_deref().map(Losses::to_record).unwrap_or_default();
         // Iden's time of this sync is compared with it, possibly by another node, whose clock may differ by any amount.
         let at = app.upstream.iden_time(app.shared.clock.now());
         app.snapshots.prepare_commit(&app.key, at, &losses).await?;
