@@ -1,9 +1,11 @@
 //! The lifetime of one process: its events are counted, and it can be ended at any of them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// The event at which a process is ended.
 #[derive(Clone, Copy, Debug)]
@@ -19,17 +21,58 @@ pub(crate) enum Side {
     After,
 }
 
+/// A time in which the state cannot be written: the disk is full, or the database is away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outage {
+    /// The number of the first write that fails, counted like that of a crash.
+    pub(crate) at: u64,
+    pub(crate) lasts: Duration,
+    /// Whether the first write takes effect, and only its response is lost.
+    pub(crate) is_first_applied: bool,
+}
+
+/// What happens to a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writing {
+    Succeeds,
+    Fails,
+    LosesItsResponse,
+}
+
 /// The events of all processes, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     count: AtomicU64,
     crashes: Vec<Crash>,
+    outage: Option<Outage>,
+    /// When the outage began.
+    outage_began: OnceLock<Instant>,
     trace: Mutex<Vec<String>>,
 }
 
 impl Events {
     pub(crate) fn new(crashes: impl IntoIterator<Item = Crash>) -> Self {
         Self { crashes: crashes.into_iter().collect(), ..Self::default() }
+    }
+
+    pub(crate) fn with_outage(outage: Outage) -> Self {
+        Self { outage: Some(outage), ..Self::default() }
+    }
+
+    /// What happens to the write with this number.
+    pub(crate) fn writing(&self, number: u64) -> Writing {
+        let Some(Outage { at, lasts, is_first_applied }) = self.outage else { return Writing::Succeeds };
+        if number == at && is_first_applied {
+            let _ = self.outage_began.set(Instant::now());
+            return Writing::LosesItsResponse;
+        }
+        let is_out = number >= at && self.outage_began.get_or_init(Instant::now).elapsed() < lasts;
+        if is_out { Writing::Fails } else { Writing::Succeeds }
+    }
+
+    /// When the outage ends, if it has begun.
+    pub(crate) fn outage_ends(&self) -> Option<Instant> {
+        Some(*self.outage_began.get()? + self.outage?.lasts)
     }
 
     pub(crate) fn count(&self) -> u64 {

@@ -28,7 +28,7 @@ mod world;
 
 use bridgehead::journal::shared::Checks;
 use bridgehead_resilience::{Clock, SystemClock};
-use life::{Crash, Side};
+use life::{Crash, Outage, Side};
 use state::Kind;
 use world::{Verdict, simulate, simulate_on};
 
@@ -50,7 +50,7 @@ fn fail_on(verdict: &Verdict) {
 #[test]
 fn no_promise_is_broken_by_any_of_the_first_seeds() {
     let seeds = if cfg!(debug_assertions) { 200 } else { 300 };
-    run_seeds(&SEEDS, seeds, |seed| simulate(seed, None));
+    run_seeds(&SEEDS, seeds, |seed| simulate(seed));
 }
 
 fn run_seeds(known: &[u64], otherwise: u64, run: impl Fn(u64) -> Verdict) {
@@ -90,6 +90,13 @@ fn several_nodes_break_no_promise_in_any_of_the_first_seeds() {
     run_seeds(&SEEDS_OF_SEVERAL, 12, |seed| several::simulate(seed, nodes));
 }
 
+/// Does the same where the state also cannot be written for some time.
+#[test]
+fn no_promise_is_broken_by_a_full_disk_in_any_of_the_first_seeds() {
+    let seeds = if cfg!(debug_assertions) { 40 } else { 300 };
+    run_seeds(&[], seeds, world::simulate_full);
+}
+
 /// Does the same where most requests to complete a sync arrive after their process has ended, and it takes long to start a session.
 #[test]
 fn late_requests_to_complete_a_sync_have_no_effect() {
@@ -124,7 +131,7 @@ fn assert_same(one: &Verdict, other: &Verdict) {
 #[test]
 fn a_seed_replays_exactly() {
     for seed in 1..=20 {
-        assert_same(&simulate(seed, None), &simulate(seed, None));
+        assert_same(&simulate(seed), &simulate(seed));
     }
 }
 
@@ -139,10 +146,10 @@ fn a_seed_with_several_nodes_replays_exactly() {
 #[test]
 fn a_seed_runs_on_sqlite_as_it_does_in_memory() {
     for seed in 1..=10 {
-        let real = simulate_on(Kind::Sqlite, seed, None);
+        let real = simulate_on(Kind::Sqlite, seed);
         fail_on(&real);
         // SQLite uses the machine's clock for the age of a new folder.
-        let memory = simulate_on(Kind::Memory(SystemClock.now()), seed, None);
+        let memory = simulate_on(Kind::Memory(SystemClock.now()), seed);
         assert_same(&real, &memory);
     }
 }
@@ -185,6 +192,35 @@ fn no_promise_is_broken_by_a_crash_at_any_event() {
             assert!(
                 verdict.violations.is_empty(),
                 "seed {seed}, a crash {side:?} event {at}:\n{}",
+                verdict.story()
+            );
+        }
+    }
+}
+
+/// The state cannot be written for some time, from each write on, with one seed and no other fault: the disk is full, or the database is
+/// away. The first write fails, or only its response is lost.
+#[test]
+fn no_promise_is_broken_if_the_state_cannot_be_written_from_any_write_on() {
+    let seed = given("SIM_SEED").unwrap_or(1);
+    let quiet = world::simulate_quietly(seed, None);
+    fail_on(&quiet);
+    let step = given("SIM_STEP").unwrap_or(if cfg!(debug_assertions) { 3 } else { 1 });
+    let step = usize::try_from(step).expect("a step");
+    let writes = quiet.trace.iter().filter_map(|event| {
+        let (number, name) = event.split_once(' ')?;
+        store::WRITES.contains(&name).then(|| number.parse().expect("a number"))
+    });
+    let writes: Vec<u64> = writes.collect();
+    println!("SIMULATION {} writes of {} events", writes.len(), quiet.figures.events);
+    assert!(writes.len() > 50, "{writes:?}");
+    for at in writes.into_iter().step_by(step) {
+        for is_first_applied in [false, true] {
+            let lasts = std::time::Duration::from_secs(20);
+            let verdict = world::simulate_outage(seed, Outage { at, lasts, is_first_applied });
+            assert!(
+                verdict.violations.is_empty(),
+                "seed {seed}, no write from event {at} on, the first one applied: {is_first_applied}\n{}",
                 verdict.story()
             );
         }

@@ -14,7 +14,7 @@ use bridgehead::journal::{
 use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 
-use crate::life::Life;
+use crate::life::{Life, Writing};
 use crate::state::Opened;
 
 /// The state as one process uses it.
@@ -26,10 +26,54 @@ pub(crate) struct Store {
 impl Store {
     async fn call<T>(&self, name: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let number = self.life.before(name).await;
-        let answer = self.state.answer(work).await;
+        let writing =
+            if WRITES.contains(&name) { self.life.events.writing(number) } else { Writing::Succeeds };
+        let answer = match writing {
+            Writing::Succeeds => self.state.answer(work).await,
+            Writing::Fails => Err(full()),
+            Writing::LosesItsResponse => self.state.answer(work).await.and_then(|_| Err(full())),
+        };
         self.life.after(number).await;
         answer
     }
+}
+
+/// The calls that write.
+pub(crate) const WRITES: [&str; 30] = [
+    "intent",
+    "not_applied",
+    "record_outcome",
+    "ended",
+    "forget",
+    "hold",
+    "release",
+    "unhold",
+    "note_attempts",
+    "pause",
+    "resume",
+    "prune",
+    "settle_new",
+    "begin",
+    "begin_dry_run",
+    "discard",
+    "add",
+    "set",
+    "unset",
+    "prepare_commit",
+    "commit",
+    "retain",
+    "note_created",
+    "note_deleted",
+    "note_changed",
+    "forgive_removals",
+    "set_past",
+    "set_iden_time",
+    "set_shown",
+    "record_run",
+];
+
+fn full() -> Error {
+    Error::Full { path: "state/tasks.db".into() }
 }
 
 impl fmt::Debug for Store {

@@ -20,7 +20,7 @@ use crate::connector::TOKEN;
 use crate::daemon::{self, Daemon};
 use crate::evidence::people::{self, Size, Wish};
 use crate::evidence::{Evidence, Violation, rules, syncs};
-use crate::life::{Crash, Events};
+use crate::life::{Crash, Events, Outage};
 use crate::plan;
 use crate::schedule::{Event, Schedule};
 use crate::state::{Kind, State};
@@ -136,30 +136,49 @@ thread_local! {
 }
 
 /// Runs a seed, and returns the verdict.
-pub(crate) fn simulate(seed: u64, crash: Option<Crash>) -> Verdict {
-    simulate_on(kind(), seed, crash)
+pub(crate) fn simulate(seed: u64) -> Verdict {
+    simulate_on(kind(), seed)
 }
 
 /// The same with this kind of state.
-pub(crate) fn simulate_on(kind: Kind, seed: u64, crash: Option<Crash>) -> Verdict {
-    run(kind, seed, Schedule::new(seed), crash, daemon::settings(APP), Delays::new(seed, false))
+pub(crate) fn simulate_on(kind: Kind, seed: u64) -> Verdict {
+    run(kind, seed, Schedule::new(seed), Events::default(), daemon::settings(APP), Delays::new(seed, false))
 }
 
 /// Runs a seed with a daemon that does not verify what a connector reports.
 pub(crate) fn simulate_credulously(seed: u64) -> Verdict {
     let mut settings = daemon::settings(APP);
     settings.tasks.verify = false;
-    run(kind(), seed, Schedule::new(seed), None, settings, Delays::new(seed, false))
+    run(kind(), seed, Schedule::new(seed), Events::default(), settings, Delays::new(seed, false))
 }
 
 /// Runs a seed without faults, except for one crash.
 pub(crate) fn simulate_quietly(seed: u64, crash: Option<Crash>) -> Verdict {
-    run(kind(), seed, Schedule::quiet(seed), crash, daemon::settings(APP), Delays::new(seed, false))
+    let events = Events::new(crash);
+    run(kind(), seed, Schedule::quiet(seed), events, daemon::settings(APP), Delays::new(seed, false))
+}
+
+/// Runs a seed in which the state also cannot be written for up to a minute.
+pub(crate) fn simulate_full(seed: u64) -> Verdict {
+    let dice = Dice::new(!seed);
+    let outage = Outage {
+        at: dice.up_to(1500),
+        lasts: Duration::from_secs(1 + dice.up_to(60)),
+        is_first_applied: dice.chance(0.5),
+    };
+    let events = Events::with_outage(outage);
+    run(kind(), seed, Schedule::new(seed), events, daemon::settings(APP), Delays::new(seed, false))
+}
+
+/// Runs a seed without faults, except that the state cannot be written for some time.
+pub(crate) fn simulate_outage(seed: u64, outage: Outage) -> Verdict {
+    let events = Events::with_outage(outage);
+    run(kind(), seed, Schedule::quiet(seed), events, daemon::settings(APP), Delays::new(seed, false))
 }
 
 /// Runs a seed in which most requests to complete a sync outlive their process.
 pub(crate) fn simulate_late(seed: u64) -> Verdict {
-    run(kind(), seed, Schedule::new(seed), None, daemon::settings(APP), Delays::new(seed, true))
+    run(kind(), seed, Schedule::new(seed), Events::default(), daemon::settings(APP), Delays::new(seed, true))
 }
 
 /// In memory, unless `SIM_STATE` says otherwise.
@@ -201,7 +220,7 @@ fn run(
     kind: Kind,
     seed: u64,
     schedule: Schedule,
-    crash: Option<Crash>,
+    events: Events,
     settings: config::App,
     delays: Delays,
 ) -> Verdict {
@@ -212,14 +231,14 @@ fn run(
         .build()
         .expect("a runtime of one thread");
     runtime.block_on(async {
-        let mut world = World::new(kind, seed, crash, settings, delays);
+        let mut world = World::new(kind, seed, events, settings, delays);
         world.happen(schedule).await;
         world.judge()
     })
 }
 
 impl World {
-    fn new(kind: Kind, seed: u64, crash: Option<Crash>, settings: config::App, delays: Delays) -> Self {
+    fn new(kind: Kind, seed: u64, events: Events, settings: config::App, delays: Delays) -> Self {
         let options = Options {
             api_key: KEY.into(),
             started_at: Some(BEGINNING.parse().expect("a time")),
@@ -233,7 +252,7 @@ impl World {
             seed,
             sandbox,
             target,
-            events: Arc::new(Events::new(crash)),
+            events: Arc::new(events),
             state: State::new(kind),
             dice: Dice::new(seed),
             delays,
@@ -396,6 +415,13 @@ impl World {
         }
         self.terminate().await;
         let mut summary = self.last_sync(sync::Options::default()).await;
+        if summary.result != SyncResult::Completed
+            && let Some(ends) = self.events.outage_ends()
+        {
+            // It failed because the state could not be written, or was held because of what an operator has to decide then.
+            tokio::time::sleep_until(ends).await;
+            summary = self.last_sync(sync::Options::default()).await;
+        }
         // A late request of an earlier process to start a session cancels this one.
         for _ in 0..TRIES {
             if summary.reason == Some(RunReason::SessionLost) {

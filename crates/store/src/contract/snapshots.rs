@@ -51,7 +51,8 @@ async fn the_difference_is_what_completing_would_do<P: Place>() {
 
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("b", 2), ("c", 33), ("d", u64::MAX), ("e", 5), ("f", 6)]).await;
-    let difference = Difference { known: 4, seen: 5, created: 2, changed: 2, removed: 1, doubted: 0, confirmed: 0 };
+    let difference =
+        Difference { known: 4, seen: 5, created: 2, changed: 2, removed: 1, doubted: 0, confirmed: 0 };
     assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
     assert_eq!(state.seen_count(&app, "account").await.unwrap(), 5);
     for (which, ids) in
@@ -209,7 +210,8 @@ async fn what_is_kept_is_compared_with_and_is_no_completed_sync<P: Place>() {
 
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("b", 22)]).await;
-    let difference = Difference { known: 3, seen: 1, created: 0, changed: 0, removed: 2, doubted: 0, confirmed: 0 };
+    let difference =
+        Difference { known: 3, seen: 1, created: 0, changed: 0, removed: 2, doubted: 0, confirmed: 0 };
     assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
     assert_eq!(state.difference(&app, "team").await.unwrap().removed, 1);
     state.commit(&app, at(100)).await.unwrap();
@@ -250,7 +252,8 @@ async fn what_only_doubted_listings_had_is_removed_without_being_counted<P: Plac
     assert_eq!(state.last(&app).await.unwrap().unwrap().counts, counts(&[("account", 2), ("seat", 0)]));
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("b", 1)]).await;
-    let difference = Difference { known: 2, seen: 1, created: 0, changed: 0, removed: 4, doubted: 3, confirmed: 0 };
+    let difference =
+        Difference { known: 2, seen: 1, created: 0, changed: 0, removed: 4, doubted: 3, confirmed: 0 };
     assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
     let gone = state.ids(&app, "account", Which::Removed, None, 9).await.unwrap();
     assert_eq!(gone, ["a", "x", "y", "z"], "they are told all the same");
@@ -321,7 +324,8 @@ async fn who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_what
         // In the figures of a sync, they are new, and not changed.
         state.begin(&app).await.unwrap();
         listed(&state, &app, "account", &[("new", 7)]).await;
-        let difference = Difference { known: 2, seen: 1, created: 1, changed: 0, removed: 1, doubted: 0, confirmed: 0 };
+        let difference =
+            Difference { known: 2, seen: 1, created: 1, changed: 0, removed: 1, doubted: 0, confirmed: 0 };
         assert_eq!(state.difference(&app, "account").await.unwrap(), difference);
         assert_eq!(state.ids(&app, "account", Which::Created, None, 9).await.unwrap(), ["new"]);
         assert_eq!(state.ids(&app, "account", Which::Changed, None, 9).await.unwrap(), [""; 0]);

@@ -33,8 +33,7 @@ impl<'r, 'a> Completing<'r, 'a> {
         self.run.phase("completing");
         // The result must be stored before completing, so that it survives a crash; otherwise the next sync would be compared with the
         // previous state.
-        let losses =
-            self.run.record.measured.losses.as_deref().map(Losses::to_record).unwrap_or_default();
+        let losses = self.run.record.measured.losses.as_deref().map(Losses::to_record).unwrap_or_default();
         // Iden's time of this sync is compared with it, possibly by another node, whose clock may differ by any amount.
         let at = app.upstream.iden_time(app.shared.clock.now());
         app.snapshots.prepare_commit(&app.key, at, &losses).await?;
