@@ -81,7 +81,7 @@ fn run_seeds(known: &[u64], otherwise: u64, run: impl Fn(u64) -> Verdict) {
 }
 
 /// Seeds of several nodes that failed before; they run in addition to the range.
-const SEEDS_OF_SEVERAL: [u64; 12] = [6, 461, 566, 755, 1287, 1365, 1795, 1870, 3053, 4142, 5290, 8382];
+const SEEDS_OF_SEVERAL: [u64; 13] = [6, 461, 566, 755, 1287, 1365, 1795, 1870, 3053, 4142, 5290, 6085, 8382];
 
 /// Does the same with several nodes: 2 to 5, or `SIM_NODES`.
 #[test]

@@ -42,6 +42,7 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
     let mut syncs = Syncs::default();
     let mut known = Pushed::new();
     let mut sessions: BTreeMap<String, Pushed> = BTreeMap::new();
+    let mut cancelled: BTreeSet<String> = BTreeSet::new();
     // Accounts whose creation was reported since the last `complete`: Iden knows them from the report.
     let mut told = Told::new();
     let mut began = 0;
@@ -50,10 +51,16 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
             if entry.handled == Some(201) && entry.path.ends_with("/sync/") {
                 syncs.started += 1;
                 began = entry.time.as_nanosecond() - SKEW;
+                // A new session cancels the others, and Iden discards what they have pushed.
+                cancelled.extend(std::mem::take(&mut sessions).into_keys());
             }
             told.extend(created(evidence, &entry));
             continue;
         };
+        // Requests of a cancelled session that arrive late have no effect, whatever the response.
+        if cancelled.contains(session) {
+            continue;
+        }
         match (entry.method.as_str(), rest, entry.handled) {
             ("PUT", slug, Some(200)) => {
                 let pushed =

@@ -46,9 +46,10 @@ impl SyncRun<'_> {
             app.status.sync_progress(|progress| *progress = SyncProgress::default());
             return summary;
         }
-        self.retain(stop).await;
-        // Abandon only after recording: records pushed in an abandoned session stay in Iden, even if this process ends here.
-        if let (true, Some(session)) = (result.is_err(), self.record.session.take())
+        let is_saved = self.retain(stop).await;
+        // Abandon only what has been recorded: records pushed in an abandoned session stay in Iden, and a later `complete` could remove them
+        // unnoticed. Those of a session that the next one cancels do not stay.
+        if let (true, true, Some(session)) = (is_saved, result.is_err(), self.record.session.take())
             && outcome != SyncOutcome::Failed(Failed::SessionLost)
         {
             // What has ended cannot be completed any more, even if Iden did not respond to `complete`.
@@ -74,12 +75,13 @@ impl SyncRun<'_> {
         summary
     }
 
-    /// Stores the pushed records. They stay in Iden, abandoned or not, and a later `complete` could remove them, so the guard must know
-    /// them. If Iden has accepted no page, it has no records of ours, and whatever it turns out to have later was not pushed by this sync.
-    async fn retain(&mut self, stop: &CancellationToken) {
+    /// Stores the pushed records, and returns whether they are stored. If the session is abandoned, they stay in Iden, and a later
+    /// `complete` could remove them, so the guard must know them. If Iden has accepted no page, it has no records of ours, and whatever it
+    /// turns out to have later was not pushed by this sync.
+    async fn retain(&mut self, stop: &CancellationToken) -> bool {
         let (app, record) = (self.app, &self.record);
         if !record.has_begun || record.extent() == Extent::Completed {
-            return;
+            return true;
         }
         if record.tallies.sum().accepted == 0 {
             // The next sync must not take this one for a completed one.
@@ -87,7 +89,7 @@ impl SyncRun<'_> {
             if let Err(error) = save(app, stop, "that the sync was not completed", discard).await {
                 tracing::error!(app = %app.name, %error, "the data of the sync could not be discarded");
             }
-            return;
+            return true;
         }
         let belief = self.belief().await.unwrap_or_else(|error| {
             tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be determined");
@@ -95,12 +97,14 @@ impl SyncRun<'_> {
         });
         let retain = || app.snapshots.retain(&app.key, belief);
         if let Err(error) = save(app, stop, "what this sync left in Iden", retain).await {
-            tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be \
-                                                      saved");
+            tracing::error!(app = %app.name, %error, "the records that this sync has pushed could not be saved, so its session is not \
+                abandoned: the next sync cancels it, and Iden discards them");
+            return false;
         }
         if let Err(error) = self.note_changed_since(stop).await {
             tracing::error!(app = %app.name, %error, "changes made by tasks during this sync could not be saved");
         }
+        true
     }
 
     /// Records again what tasks have changed since this sync read it. Saving what it had read may have undone that.

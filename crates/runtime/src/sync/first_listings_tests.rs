@@ -27,6 +27,8 @@ struct Target {
     inactive: usize,
     /// Before the page that cannot be read, tasks change the first so many accounts of this app.
     changes: OnceLock<(Arc<AppContext>, usize)>,
+    /// Once Iden has accepted all pushed pages, another node takes over this app, and drops what this one has listed.
+    loses: OnceLock<(Arc<AppContext>, Arc<World>)>,
 }
 
 #[async_trait]
@@ -52,6 +54,12 @@ impl Connector for Target {
                     app.changes.touch(&Account::by_id(format!("u{n}")), PriorState::NotAsked);
                 }
             }
+            if let Some((app, world)) = self.loses.get() {
+                while accepted_pages(world) < self.accounts.len() / 100 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                app.snapshots.discard(&app.key).await.unwrap();
+            }
             return Err(Error::permission_denied("the page cannot be read"));
         }
         let account = |n| {
@@ -74,6 +82,11 @@ impl Connector for Target {
 async fn sync(world: &World, accounts: Range<usize>, is_whole: bool) -> Summary {
     let app = world.app(Arc::new(Target { accounts, is_whole, ..Target::default() }), WithoutProof::Hold);
     super::run(&app, Options::default(), &CancellationToken::new()).await
+}
+
+fn accepted_pages(world: &World) -> usize {
+    let ledger = world.sandbox.ledger();
+    ledger.iter().filter(|entry| entry.method == "PUT" && entry.handled == Some(200)).count()
 }
 
 fn active(world: &World) -> usize {
@@ -101,6 +114,24 @@ async fn accounts_of_a_held_listing_do_not_count_once_a_sync_has_completed() {
     assert_eq!(sync(&world, 0..400, true).await.result.as_str(), "completed");
     assert_eq!(sync(&world, 1000..1400, true).await.result.as_str(), "held");
     assert_eq!((sync(&world, 0..400, true).await.result.as_str(), active(&world)), ("completed", 400));
+}
+
+/// Iden keeps what an abandoned session has pushed, and a truncated listing could remove it if the state does not know it. It discards what
+/// a cancelled session has pushed.
+#[tokio::test]
+async fn session_is_not_abandoned_if_what_it_has_pushed_could_not_be_saved() {
+    let world = Arc::new(World::new().await);
+    assert_eq!(sync(&world, 0..10, true).await.result.as_str(), "completed");
+    let target = Arc::new(Target { accounts: 0..400, ..Target::default() });
+    let app = world.app(target.clone(), WithoutProof::Hold);
+    assert!(target.loses.set((Arc::clone(&app), Arc::clone(&world))).is_ok());
+    let ended = super::run(&app, Options::default(), &CancellationToken::new()).await;
+    assert_eq!(ended.result.as_str(), "abandoned", "{ended:?}");
+    assert_eq!(world.steps(), ["sync", "complete", "sync"]);
+    let completed = sync(&world, 0..10, true).await;
+    assert_eq!((completed.result.as_str(), active(&world)), ("completed", 10), "{completed:?}");
+    let all = world.sandbox.records(APP.parse().unwrap(), "account");
+    assert_eq!(all.len(), 10, "Iden has discarded the others");
 }
 
 /// A listing without 150 of the accounts that only the held one had is right or truncated: nothing shows which.
