@@ -207,6 +207,33 @@ mod tests {
     }
 
     #[test]
+    fn target_may_choose_the_identifier_of_a_new_account() {
+        let wanted = json!({"account": {"id": "x1", "username": "ann", "email": "ann@x"}});
+        let judge = |found| judge(Action::CreateAccount, wanted.clone(), found);
+        assert_eq!(judge(json!({"id": "7", "username": "ann"})), Convergence::Reached);
+        assert_eq!(judge(json!({"id": "7"})), Convergence::NotReached, "nothing shows whose account it is");
+        assert_eq!(judge(json!({"id": "7", "username": "ann", "email": "bob@x"})), Convergence::NotReached);
+    }
+
+    #[test]
+    fn create_is_reached_only_with_its_status_and_further_fields() {
+        let wanted = json!({"account": {
+            "username": "ann", "status": "inactive", "floor": "3", "room": null, "pin_code": "1",
+        }});
+        let judge = |found: Value| {
+            let mut shown = json!({"id": "7", "username": "ann", "status": "inactive"});
+            shown.as_object_mut().unwrap().extend(found.as_object().unwrap().clone());
+            judge(Action::CreateAccount, wanted.clone(), shown)
+        };
+        for same in [json!({}), json!({"floor": 3}), json!({"room": "x"}), json!({"pin_code": "***"})] {
+            assert_eq!(judge(same.clone()), Convergence::Reached, "{same}");
+        }
+        for other in [json!({"status": "active"}), json!({"floor": "4"}), json!({"floor": null})] {
+            assert_eq!(judge(other.clone()), Convergence::NotReached, "{other}");
+        }
+    }
+
+    #[test]
     fn target_may_store_names_in_another_unicode_form() {
         let wanted = json!({"account": {"username": "Jos\u{e9}", "email": "jos\u{e9}@x", "display_name": "Jos\u{e9}"}});
         let judge = |found| judge(Action::CreateAccount, wanted.clone(), found);
@@ -245,6 +272,30 @@ mod tests {
             ann.clone(),
             json!({"id": "7", "username": "ann", "email": "ann@x", "status": "inactive"})
         ));
+        let shown = |mut more: Value| {
+            more.as_object_mut().unwrap().extend(ann.as_object().unwrap().clone());
+            more
+        };
+        let found = |more| {
+            shown(shown(more)).as_object().map(|all| {
+                let mut all = all.clone();
+                all.insert("id".into(), "7".into());
+                Value::from(all)
+            })
+        };
+        for (more, theirs) in [
+            (json!({}), json!({"display_name": "Ann"})),
+            (json!({"floor": null}), json!({})),
+            (json!({"floor": "3"}), json!({"floor": 3})),
+            (json!({"memberships": {"team": ["t1"]}}), json!({"memberships": {"team": ["t1"]}})),
+        ] {
+            assert!(is_identical(shown(more.clone()), found(theirs).unwrap()), "{more}");
+        }
+        assert!(
+            is_identical(json!({"username": "ann"}), found(json!({})).unwrap()),
+            "the email is not asked for"
+        );
+        assert!(!is_identical(shown(json!({"pin_code": "1"})), found(json!({"pin_code": "1"})).unwrap()));
         for (field, value) in [("password", "x"), ("display_name", "Ann"), ("floor", "3"), ("id", "8")] {
             let mut more = ann.clone();
             more[field] = value.into();
@@ -273,6 +324,12 @@ mod tests {
             Convergence::Unverifiable
         );
         assert_eq!(update(json!({}), json!({"id": "7"})), Convergence::Unverifiable);
+        assert_eq!(update(json!({"floor": null}), json!({"id": "7", "floor": ""})), Convergence::Reached);
+        assert_eq!(update(json!({"vip": true}), json!({"id": "7", "vip": "true"})), Convergence::Reached);
+        assert_eq!(update(json!({"status": null}), json!({"id": "7"})), Convergence::Reached);
+        let inactive = || json!({"id": "7", "status": "inactive"});
+        assert_eq!(update(json!({"status": "inactive"}), inactive()), Convergence::Reached);
+        assert_eq!(update(json!({"status": "active"}), inactive()), Convergence::NotReached);
     }
 
     #[test]

@@ -165,6 +165,23 @@ mod tests {
     }
 
     #[test]
+    fn look_up_is_repeated_unless_its_failure_is_final() {
+        assert!(!may_pass(&Error::permission_denied("x")));
+        assert!(may_pass(&Error::rate_limited("x")));
+        assert!(may_pass(&Error::permission_denied("x").with_subject(Subject::Connection)));
+        assert!(may_pass(&Error::permission_denied("x").with_effect(Effect::Unknown)));
+    }
+
+    #[test]
+    fn attempt_must_begin_before_the_time_is_up() {
+        let seconds = Duration::from_secs;
+        assert!(fits(seconds(5), seconds(4), seconds(10)));
+        assert!(!fits(seconds(5), seconds(5), seconds(10)));
+        assert!(!fits(seconds(5), seconds(6), seconds(10)));
+        assert!(!fits(Duration::MAX, seconds(1), seconds(10)));
+    }
+
+    #[test]
     fn missing_account_is_trusted_only_after_some_time() {
         let timeout = Duration::from_mins(1);
         assert!(!is_settled(1, Duration::from_mins(10), timeout));
