@@ -94,6 +94,13 @@ mod tests {
     }
 
     #[test]
+    fn executions_before_the_window_are_not_read() {
+        let limit = |per| config::TaskGuard { max: 1, per };
+        assert_eq!(SlidingWindow::since(limit(Duration::from_secs(100)), at(250)), at(150));
+        assert_eq!(SlidingWindow::since(limit(Duration::MAX), at(250)), Timestamp::MIN);
+    }
+
+    #[test]
     fn quota_recovers_as_the_window_slides() {
         let mut window = window(2, &[0]);
         assert_eq!(window.room(0, at(10)), Quota::Free);

@@ -331,6 +331,8 @@ mod tests {
         );
         assert!(!meets(&create, &keys(json!({"account": {"username": "bob"}}))));
         assert!(!meets(&keys_of(&"t1".into(), &json!(null)), &keys_of(&"t2".into(), &json!([1]))));
+        let empty = |id| keys(json!({"account": {"id": id, "username": "", "email": ""}}));
+        assert!(!meets(&empty("7"), &empty("8")), "an empty field is no name");
     }
 
     proptest! {
