@@ -166,7 +166,7 @@ fn a_daemon_that_believes_everything_is_found_out() {
 fn several_nodes_without_a_check_of_their_leases_are_found_out() {
     let all = Checks::default();
     // With a seed that finds it, so that the test is quick.
-    let without = [(Checks { epochs: false, ..all }, 140), (Checks { may_start: false, ..all }, 116)];
+    let without = [(Checks { epochs: false, ..all }, 152), (Checks { may_start: false, ..all }, 116)];
     for (checks, known) in without {
         // Those seeds in which nodes are away for long.
         let others = (1..=50).map(|number| number * several::schedule::HARSH);
