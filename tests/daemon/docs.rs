@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 const BEGIN: &str = "<!-- keys -->\n";
 const END: &str = "<!-- /keys -->";
@@ -95,12 +98,14 @@ fn connector_pages_state_tested_products_and_limits() {
 
 /// The words that a reader sees in a file, on one line, because comments and strings run over line breaks.
 fn words(path: &Path) -> String {
-    let text = std::fs::read_to_string(path).expect("a text");
     // Unit tests are at the end of a file, and may use any words.
-    let unit_tests = regex::Regex::new(r"#\[cfg\(test\)\]\s*(#\[[^\]]*\]\s*)*mod \w+ \{").expect("a pattern");
-    let text = unit_tests.split(&text).next().unwrap_or_default();
-    let joined = regex::Regex::new(r"\\?\n\s*(///|//!|//|#|\*)?\s*").expect("a pattern");
-    joined.replace_all(text, " ").to_lowercase()
+    static UNIT_TESTS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"#\[cfg\(test\)\]\s*(#\[[^\]]*\]\s*)*mod \w+ \{").expect("a pattern"));
+    static JOINED: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\\?\n\s*(///|//!|//|#|\*)?\s*").expect("a pattern"));
+    let text = std::fs::read_to_string(path).expect("a text");
+    let text = UNIT_TESTS.split(&text).next().unwrap_or_default();
+    JOINED.replace_all(text, " ").to_lowercase()
 }
 
 /// The files below a folder that people read, except tests.
@@ -129,13 +134,13 @@ fn read_by_people(folder: &Path, into: &mut Vec<PathBuf>) {
 fn retired_words_do_not_come_back() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let list = std::fs::read_to_string(root.join("docs/retired-words.txt")).expect("the list");
-    let retired: Vec<(regex::Regex, &str, &str)> = list
+    let retired: Vec<(Regex, &str, &str)> = list
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| {
             let (old, new) = line.split_once(" => ").unwrap_or_else(|| panic!("no replacement: {line}"));
             let pattern = format!(r"(^|[^\w-]){}($|[^\w-])", regex::escape(&old.to_lowercase()));
-            (regex::Regex::new(&pattern).expect("a pattern"), old, new)
+            (Regex::new(&pattern).expect("a pattern"), old, new)
         })
         .collect();
     assert!(retired.len() > 40, "{} words are retired", retired.len());
@@ -148,7 +153,7 @@ fn retired_words_do_not_come_back() {
     for file in &files {
         let words = words(file);
         // Most words occur nowhere, so a substring search first saves running the pattern.
-        let is_in = |(pattern, old, _): &&(regex::Regex, &str, &str)| {
+        let is_in = |(pattern, old, _): &&(Regex, &str, &str)| {
             words.contains(&old.to_lowercase()) && pattern.is_match(&words)
         };
         for (_, old, new) in retired.iter().filter(is_in) {
@@ -190,10 +195,8 @@ fn first_sentence(file: &Path) -> Option<String> {
     let paragraph = paragraph.join(" ");
     // A dot within a name such as `bridgehead.toml` does not end the sentence.
     let sentence = paragraph.split(". ").next().unwrap_or_default().trim_end_matches('.');
-    let plain = regex::Regex::new(r"\[(`[^`]+`)\](\([^)]*\))?")
-        .expect("a pattern")
-        .replace_all(sentence, "$1")
-        .into_owned();
+    let plain =
+        Regex::new(r"\[(`[^`]+`)\](\([^)]*\))?").expect("a pattern").replace_all(sentence, "$1").into_owned();
     (!plain.is_empty()).then(|| plain.replace('|', "\\|"))
 }
 
