@@ -63,7 +63,7 @@ impl Events {
     pub(crate) fn writing(&self, number: u64) -> Writing {
         let Some(Outage { at, lasts, is_first_applied }) = self.outage else { return Writing::Succeeds };
         if number == at && is_first_applied {
-            let _ = self.outage_began.set(Instant::now());
+            self.outage_began.get_or_init(Instant::now);
             return Writing::LosesItsResponse;
         }
         let is_out = number >= at && self.outage_began.get_or_init(Instant::now).elapsed() < lasts;

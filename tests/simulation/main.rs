@@ -50,7 +50,7 @@ fn fail_on(verdict: &Verdict) {
 #[test]
 fn no_promise_is_broken_by_any_of_the_first_seeds() {
     let seeds = if cfg!(debug_assertions) { 200 } else { 300 };
-    run_seeds(&SEEDS, seeds, |seed| simulate(seed));
+    run_seeds(&SEEDS, seeds, simulate);
 }
 
 fn run_seeds(known: &[u64], otherwise: u64, run: impl Fn(u64) -> Verdict) {
