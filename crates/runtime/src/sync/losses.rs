@@ -75,6 +75,12 @@ impl Losses {
     }
 }
 
+/// Whether records that only held listings had count, too. A listing that has some of them shows that the held listings were right about
+/// those. So they may be right about the others, and this listing may lack them.
+fn are_all_counted(difference: Difference) -> bool {
+    difference.confirmed > 0
+}
+
 /// Compares the current snapshot with what Iden is known to have.
 #[derive(Clone, Copy)]
 pub(super) struct Meter<'a> {
@@ -88,10 +94,11 @@ impl Meter<'_> {
         let mut losses = Losses::default();
         for slug in self.all_slugs().await? {
             let found = self.count(&slug, true, into).await?;
-            if found.doubted > 0 && found.confirmed == 0 {
+            let counts = are_all_counted(found);
+            if found.doubted > 0 && !counts {
                 into.doubted.insert(slug.clone(), found.doubted);
             }
-            self.measure_type(&slug, found, &mut losses).await?;
+            self.measure_type(&slug, found, counts, &mut losses).await?;
         }
         Ok(Arc::clone(into.losses.insert(Arc::new(losses))))
     }
@@ -128,22 +135,23 @@ impl Meter<'_> {
         Ok(found)
     }
 
-    /// Measures one type, given its difference.
-    async fn measure_type(&self, slug: &str, difference: Difference, into: &mut Losses) -> Result<(), Error> {
+    /// Measures one type, given its difference, and whether records that only held listings had count.
+    async fn measure_type(
+        &self,
+        slug: &str,
+        difference: Difference,
+        counts: bool,
+        into: &mut Losses,
+    ) -> Result<(), Error> {
         let is_offered = self.offer.kinds.contains_key(slug);
-        // A listing that has some of the records that only held listings had shows that those were right about them. So they may be
-        // right about the others, too, and this listing may lack them.
-        let are_confirmed = difference.confirmed > 0;
-        let doubted = if are_confirmed { difference.doubted } else { 0 };
-        let known = if are_confirmed {
-            difference.known.saturating_add(difference.confirmed).saturating_add(doubted)
+        let Difference { known, removed, doubted, confirmed, .. } = difference;
+        let (known, removed, doubted, which) = if counts {
+            (known.saturating_add(confirmed).saturating_add(doubted), removed, doubted, Which::Removed)
         } else {
-            difference.known
+            (known, removed.saturating_sub(doubted), 0, Which::Counted)
         };
-        let removed = difference.removed.saturating_sub(difference.doubted).saturating_add(doubted);
         let mut gone = Vec::new();
         if removed > 0 {
-            let which = if are_confirmed { Which::Removed } else { Which::Counted };
             self.read_gone(slug, which, &mut gone, &mut into.digester).await?;
         }
         let loss = guard::Loss {

@@ -324,8 +324,7 @@ const CHANGED: &str = "SELECT count(*) FROM records AS one CROSS JOIN records AS
      ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash AND other.standing <> 3 \
      WHERE one.listing = ?1";
 
-/// The number of records in the last snapshot that count for the removal guard.
-/// The numbers of records that count, and of those that do not.
+/// The numbers of records in the last snapshot that count for the removal guard, and of those that do not.
 const KNOWN: &str = "SELECT count(CASE WHEN standing <> 2 THEN 1 END), count(CASE WHEN standing = 2 THEN 1 END) \
      FROM records WHERE listing = ?1";
 
