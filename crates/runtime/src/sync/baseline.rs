@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     fn tally(created: u64, updated: u64) -> PushCount {
-        PushCount { accepted: created + updated, created, updated }
+        PushCount { sent: created + updated, accepted: created + updated, created, updated }
     }
 
     fn nothing() -> Told {
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn missing_counts_and_times_prove_nothing() {
-        let no_figures = PushCount { accepted: 1000, created: 0, updated: 0 };
+        let no_figures = PushCount { sent: 1000, accepted: 1000, ..PushCount::default() };
         assert_eq!(judge(&Told::NoTime, no_figures, 0), Baseline::First);
         for all in [no_figures, PushCount::default(), tally(0, 300)] {
             assert!(matches!(judge(&nothing(), all, 300), Baseline::Unknown(_)), "{all:?}");

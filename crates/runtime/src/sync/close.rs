@@ -46,10 +46,10 @@ impl SyncRun<'_> {
             app.status.sync_progress(|progress| *progress = SyncProgress::default());
             return summary;
         }
-        let is_saved = self.retain(stop).await;
-        // Abandon only what has been recorded: records pushed in an abandoned session stay in Iden, and a later `complete` could remove them
-        // unnoticed. Those of a session that the next one cancels do not stay.
-        if let (true, true, Some(session)) = (is_saved, result.is_err(), self.record.session.take())
+        let is_known = self.retain(stop).await;
+        // Records pushed in an abandoned session stay in Iden, and a later `complete` could remove them unnoticed. Those of a session that
+        // the next one cancels do not stay.
+        if let (true, true, Some(session)) = (is_known, result.is_err(), self.record.session.take())
             && outcome != SyncOutcome::Failed(Failed::SessionLost)
         {
             // What has ended cannot be completed any more, even if Iden did not respond to `complete`.
@@ -75,21 +75,22 @@ impl SyncRun<'_> {
         summary
     }
 
-    /// Stores the pushed records, and returns whether they are stored. If the session is abandoned, they stay in Iden, and a later
-    /// `complete` could remove them, so the guard must know them. If Iden has accepted no page, it has no records of ours, and whatever it
-    /// turns out to have later was not pushed by this sync.
+    /// Stores the pushed records, and returns whether the guard knows all of them, which is necessary if the session is abandoned. A page
+    /// without a response may have been accepted. If no other page was, its records are not stored all the same: a sync must not take this
+    /// one for evidence that Iden has records of ours.
     async fn retain(&mut self, stop: &CancellationToken) -> bool {
         let (app, record) = (self.app, &self.record);
         if !record.has_begun || record.extent() == Extent::Completed {
             return true;
         }
-        if record.tallies.sum().accepted == 0 {
+        let pushed = record.tallies.sum();
+        if pushed.accepted == 0 {
             // The next sync must not take this one for a completed one.
             let discard = || app.snapshots.discard(&app.key);
             if let Err(error) = save(app, stop, "that the sync was not completed", discard).await {
                 tracing::error!(app = %app.name, %error, "the data of the sync could not be discarded");
             }
-            return true;
+            return pushed.sent == 0;
         }
         let belief = self.belief().await.unwrap_or_else(|error| {
             tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be determined");

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bridgehead_sandbox::{Effect, Fault};
+use bridgehead_sandbox::{Effect, Fault, Loss};
 use bridgehead_sdk::{
     Account, AccountRecord, AccountStatus, Completion, Connector, Context, Cursor, Description, Error,
     Evidence, Operation, Page, ResourceType, async_trait,
@@ -128,6 +128,24 @@ async fn session_is_not_abandoned_if_what_it_has_pushed_could_not_be_saved() {
     let ended = super::run(&app, Options::default(), &CancellationToken::new()).await;
     assert_eq!(ended.result.as_str(), "abandoned", "{ended:?}");
     assert_eq!(world.steps(), ["sync", "complete", "sync"]);
+    let completed = sync(&world, 0..10, true).await;
+    assert_eq!((completed.result.as_str(), active(&world)), ("completed", 10), "{completed:?}");
+    let all = world.sandbox.records(APP.parse().unwrap(), "account");
+    assert_eq!(all.len(), 10, "Iden has discarded the others");
+}
+
+/// The only page was accepted, but its response was lost, and Iden rejects it when it is sent again.
+#[tokio::test]
+async fn session_is_not_abandoned_if_iden_may_have_a_page_without_a_response() {
+    let world = World::new().await;
+    assert_eq!(sync(&world, 0..10, true).await.result.as_str(), "completed");
+    let page = |effect| Fault::new(effect).method("PUT").path("**/sync/**");
+    world.sandbox.add_fault(page(Effect::Lose(Loss::Cut)).times(1));
+    let rejected = world.sandbox.add_fault(page(Effect::answer(422)));
+    let abandoned = sync(&world, 0..100, false).await;
+    assert_eq!((abandoned.result.as_str(), accepted_pages(&world)), ("abandoned", 2), "{abandoned:?}");
+    assert_eq!(world.steps(), ["sync", "complete", "sync"]);
+    world.sandbox.remove_fault(rejected);
     let completed = sync(&world, 0..10, true).await;
     assert_eq!((completed.result.as_str(), active(&world)), ("completed", 10), "{completed:?}");
     let all = world.sandbox.records(APP.parse().unwrap(), "account");

@@ -36,9 +36,11 @@ struct PageResult {
     again: Vec<Vec<WireRecord>>,
 }
 
-/// Iden's responses to the pages of a type, counted in records. Records that are sent twice count twice.
+/// The pages of a type that were sent, and Iden's responses to them, counted in records. Accepted records that are sent twice count twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PushCount {
+    /// Counted before a page is sent for the first time: Iden may have its records, whatever happens after that.
+    pub(super) sent: u64,
     pub(super) accepted: u64,
     /// New to Iden, as far as reported.
     pub(super) created: u64,
@@ -71,10 +73,12 @@ impl PushCount {
     /// The response to a repeated page does not show what Iden knew before: the first request may have been processed.
     fn of(records: usize, pushed: Pushed) -> Self {
         let told = |figure: Option<u64>| if pushed.repeated { 0 } else { figure.unwrap_or(0) };
-        Self { accepted: records as u64, created: told(pushed.created), updated: told(pushed.updated) }
+        let (created, updated) = (told(pushed.created), told(pushed.updated));
+        Self { sent: 0, accepted: records as u64, created, updated }
     }
 
     pub(super) fn add(&mut self, other: Self) {
+        self.sent += other.sent;
         self.accepted += other.accepted;
         self.created += other.created;
         self.updated += other.updated;
@@ -145,6 +149,7 @@ impl PushPipeline {
         while self.under_way.len() >= self.app.settings.sync.push_concurrency {
             self.collect_one().await?;
         }
+        self.tallies.add(self.slug.as_str(), PushCount { sent: page.len() as u64, ..PushCount::default() });
         let (app, session, slug) = (Arc::clone(&self.app), self.session.clone(), self.slug.clone());
         self.under_way.spawn(async move { Box::pin(send(&app, &session, &slug, page, false)).await });
         Ok(())
