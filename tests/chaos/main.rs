@@ -9,7 +9,7 @@
     clippy::needless_pass_by_value,
     reason = "it is a runner"
 )]
-#![allow(clippy::print_stdout, reason = "figures and stories are for whoever runs it")]
+#![allow(clippy::print_stdout, reason = "the person who runs it reads the figures")]
 
 #[path = "../daemon/support.rs"]
 #[allow(dead_code, reason = "the tests of the daemon use the rest")]

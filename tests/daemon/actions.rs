@@ -44,7 +44,7 @@ pub(crate) async fn story_until(world: &World, task: &str, is_so: impl Fn(&Value
         if is_so(&story) {
             return story;
         }
-        assert!(tokio::time::Instant::now() < deadline, "it never came to pass: {story:#}");
+        assert!(tokio::time::Instant::now() < deadline, "this did not happen in time: {story:#}");
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) async fn status(address: &str, what: &str, is_so: impl Fn(&Value) -> 
         if is_so(&status) {
             return status;
         }
-        assert!(tokio::time::Instant::now() < deadline, "it never came to pass: {what}: {status:#}");
+        assert!(tokio::time::Instant::now() < deadline, "this did not happen in time: {what}: {status:#}");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }

@@ -56,7 +56,7 @@ fn the_tables_of_keys_are_what_the_schemas_say() {
             stale.push(shown.to_string());
         }
     }
-    assert!(stale.is_empty(), "UPDATE=1 writes these anew: {}", stale.join(", "));
+    assert!(stale.is_empty(), "UPDATE=1 rewrites these: {}", stale.join(", "));
 }
 
 #[test]

@@ -44,7 +44,8 @@ fn workshop(name: &str) -> PathBuf {
         Path::new(env!("CARGO_BIN_EXE_bridgehead")).parent().and_then(Path::parent).expect("a target folder");
     let settings = format!(
         "[build]\ntarget-dir = {target:?}\n[net]\noffline = true\n[term]\ncolor = \"never\"\n\
-         [profile.dev]\ndebug = \"line-tables-only\"\n[profile.dev.package.\"*\"]\ndebug = false\n"
+         [profile.dev]\ndebug = \"line-tables-only\"\n[profile.dev.package.\"*\"]\ndebug = false\n\
+         [profile.dev.package.rustls-pki-types]\nopt-level = 3\n"
     );
     std::fs::write(folder.join(".cargo/config.toml"), settings).expect("a file");
     folder

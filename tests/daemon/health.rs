@@ -164,7 +164,7 @@ async fn systemd_status_follows_daemon_health() {
 #[tokio::test]
 async fn oversized_task_pages_are_split_and_one_oversized_task_fails() {
     let world = World::new().await;
-    world.script("poll_interval = \"100ms\"\n", ADMIN);
+    world.script("poll_interval = \"1s\"\n", ADMIN);
     let photo = |megabytes: usize| "x".repeat(megabytes * 1024 * 1024);
     let add = |account: &str, megabytes| {
         let account = json!({"username": account, "photo": photo(megabytes)});

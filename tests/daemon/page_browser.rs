@@ -161,7 +161,7 @@ impl Browser {
     async fn until(&self, what: &str, script: &str) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         while self.script(&format!("return !!({script})")).await != json!(true) {
-            assert!(tokio::time::Instant::now() < deadline, "it never came to pass: {what}");
+            assert!(tokio::time::Instant::now() < deadline, "this did not happen in time: {what}");
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     }

@@ -125,7 +125,7 @@ async fn a_pause_outlives_a_reload_and_a_restart_whatever_has_changed() {
         assert_eq!(paused.status.code(), Some(0), "{paused:?}");
     }
     let task = world.task_for("create_account", json!("ann"));
-    // One of them begins anew, the other is not touched.
+    // One of them starts over, the other is not touched.
     change(&world, "accounts = 3", "accounts = 4");
     let (code, reloaded) = reload(&world).await;
     assert_eq!(code, Some(0), "{reloaded:#}");

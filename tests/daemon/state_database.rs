@@ -274,7 +274,7 @@ async fn state_moves_into_a_database_and_back_and_no_task_is_done_twice() {
     assert!(!log.contains(PASSWORD), "{log}");
 }
 
-/// Replaces a database with a copy of another one, under whoever uses them.
+/// Replaces a database with a copy of another one while clients use it.
 fn copy(server: &Postgres, from: &str, to: &str) {
     for database in [from, to] {
         server.sql(

@@ -121,7 +121,7 @@ impl World {
 
     /// The number of tasks with this status.
     pub(crate) fn tasks_that_are(&self, status: &str) -> usize {
-        self.sandbox.tasks(self.app).iter().filter(|task| task["status"] == status).count()
+        self.sandbox.stats(self.app).and_then(|stats| stats.tasks.get(status).copied()).unwrap_or_default()
     }
 
     /// Waits until no task is pending.
@@ -250,7 +250,7 @@ impl Drop for Daemon {
 pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !is_so() {
-        assert!(tokio::time::Instant::now() < deadline, "it never came to pass: {what}");
+        assert!(tokio::time::Instant::now() < deadline, "this did not happen in time: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

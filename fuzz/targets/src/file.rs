@@ -241,7 +241,7 @@ pub fn file_rewrite(data: &[u8]) {
         let left = leftovers(folder.path.path());
         assert_eq!(left, 2, "something is left behind");
         let Ok(_) = done else {
-            assert_eq!(folder.content(), content, "refused, and changed all the same");
+            assert_eq!(folder.content(), content, "rejected, but changed");
             return;
         };
         let Ok((records, rejected)) = before else { panic!("carried out in a file that cannot be read") };

@@ -1,4 +1,4 @@
-//! A file that is only appended to, with an index in memory. It is written anew when most of it is out of date.
+//! A file that is only appended to, with an index in memory. It is rewritten when most of it is out of date.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::Failure;
 use crate::group::{Engine, Write};
 
-/// The file is not written anew before it has this size.
+/// The file is not rewritten before it has this size.
 const SMALLEST: u64 = 1024 * 1024;
 
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub struct Log {
     folder: PathBuf,
     file: File,
     length: u64,
-    /// The length after it was last written anew.
+    /// The length after it was last rewritten.
     compact: u64,
     tasks: HashMap<String, Entry>,
 }

@@ -158,7 +158,7 @@ pub(crate) fn eventually(what: &str, mut look: impl FnMut() -> (bool, String)) {
         if is_so {
             return;
         }
-        assert!(Instant::now() < deadline, "it never came to pass: {what}:\n{seen}");
+        assert!(Instant::now() < deadline, "this did not happen in time: {what}:\n{seen}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -177,7 +177,7 @@ async fn result_that_reports_a_failure_is_not_a_success() {
             Script::new(&format!("for id, method, params in requests(): send(id=id, result={result})"));
         let payload = json!({"account": {"username": "ann"}, "password": "hunter2-and-more"});
         let error = script.execute(Action::ResetPassword, payload).await.unwrap_err();
-        // The program may have changed the account all the same.
+        // The program may still have changed the account.
         assert_eq!(error.effect(), Effect::Unknown, "{result}");
         assert!(error.message().contains("respond with an error instead"), "{error}");
         assert!(script.connector.check().await.is_err(), "{result}");

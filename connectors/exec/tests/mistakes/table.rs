@@ -98,7 +98,7 @@ const END: &str = "<!-- /mistakes behind exec -->\n";
 fn table() -> String {
     let found = ALL.iter().filter(|listed| listed.unfound.is_none()).count();
     let mut table = format!("{} mistakes, of which the kit finds {found}.\n", ALL.len());
-    table.push_str("\n| what it is about | mistake | found by |\n|---|---|---|\n");
+    table.push_str("\n| area | mistake | found by |\n|---|---|---|\n");
     for listed in ALL {
         let by = match (listed.checks.last(), listed.unfound) {
             (Some(check), _) => format!("`{check}`"),

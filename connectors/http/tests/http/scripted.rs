@@ -64,7 +64,7 @@ impl Scripted {
     }
 
     /// Resets the state, and uses this script.
-    pub(crate) fn begin_anew(&self, script: Script) {
+    pub(crate) fn start_over(&self, script: Script) {
         *self.state() = State::new();
         *self.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
     }

@@ -76,7 +76,7 @@ impl Scripted {
     }
 
     /// Resets the state, and uses this script.
-    pub(crate) fn begin_anew(&self, config: &Value, script: Script) {
+    pub(crate) fn start_over(&self, config: &Value, script: Script) {
         *self.state() = State::new(config);
         *self.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
     }

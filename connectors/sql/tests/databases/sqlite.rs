@@ -86,7 +86,7 @@ impl TestTarget for Wiki {
                 Ok(self.example("cut.sqlite").connector())
             }
             Situation::BadCredential => Err(Skip::because("a file asks for no credential")),
-            _ => Err(Skip::because("whoever may write to a file may change all that is in it")),
+            _ => Err(Skip::because("an account that may write to a file may change everything in it")),
         }
     }
 

@@ -45,7 +45,7 @@ async fn try_load(app: &AppContext) -> Result<(), journal::Error> {
 }
 
 /// Counts again after a clock that was ahead has been set back: too few executions may have been counted.
-async fn count_anew(app: &AppContext) {
+async fn count_again(app: &AppContext) {
     let now = app.shared.clock.now();
     let Some(limit) = app.deprovision_limit.limit().filter(|_| app.deprovision_limit.was_set_back(now))
     else {
@@ -87,7 +87,7 @@ impl DeprovisionLimit {
     /// Writes newly held tasks to the journal, alerts the operator, and updates the status. Tasks that cannot be written are held
     /// nevertheless, and written with the next call.
     pub(crate) async fn settle(&self, app: &AppContext) {
-        count_anew(app).await;
+        count_again(app).await;
         let unwritten = self.unwritten();
         // They were held at nearly the same time, and the journal's time is only for display.
         if let Some((_, at)) = unwritten.first() {

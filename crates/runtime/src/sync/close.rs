@@ -75,9 +75,9 @@ impl SyncRun<'_> {
         summary
     }
 
-    /// Stores the pushed records, and returns whether the guard knows all of them, which is necessary if the session is abandoned. A page
-    /// without a response may have been accepted. If no other page was, its records are not stored all the same: a sync must not take this
-    /// one for evidence that Iden has records of ours.
+    /// Stores the pushed records, and returns whether the guard knows all that Iden may have of them, which is necessary if the session is
+    /// abandoned. If no page was known to be accepted, nothing is stored: later syncs would take that as evidence that Iden has records of
+    /// ours. But Iden may have a page whose response was lost.
     async fn retain(&mut self, stop: &CancellationToken) -> bool {
         let (app, record) = (self.app, &self.record);
         if !record.has_begun || record.extent() == Extent::Completed {

@@ -93,7 +93,7 @@ mod tests {
             assert_eq!(after(NextSync::CleanUp), After { wait: None, alarm: true });
         }
         after(NextSync::Regular);
-        assert!(!after(NextSync::CleanUp).alarm, "a sync that went through starts the count anew");
+        assert!(!after(NextSync::CleanUp).alarm, "a completed sync resets the count");
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Target {
 
     /// Requests the connector's description again: a target may have gained or lost a resource type. If that fails, tasks keep using the
     /// previous description.
-    pub(crate) async fn describe_anew(&self) -> Result<Arc<Description>, Error> {
+    pub(crate) async fn describe_again(&self) -> Result<Arc<Description>, Error> {
         let known = self.description.lock().await;
         self.ask_for_description(known).await
     }

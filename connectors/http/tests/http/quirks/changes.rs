@@ -220,12 +220,17 @@ pub(super) fn rows() -> Vec<Quirk> {
             }
             r
         }),
-        quirk("unlocks whoever is changed", "Synapse, matrix-org/synapse#6989", Token, |mut ask, s| {
-            if ask.method == "PATCH" {
-                ask.body["locked"] = false.into();
-            }
-            s.serve(&ask)
-        }),
+        quirk(
+            "unlocks each account that is changed",
+            "Synapse, matrix-org/synapse#6989",
+            Token,
+            |mut ask, s| {
+                if ask.method == "PATCH" {
+                    ask.body["locked"] = false.into();
+                }
+                s.serve(&ask)
+            },
+        ),
         quirk("locks those who are deleted, and keeps them", "field", Token, |mut ask, s| {
             if ask.method == "DELETE" && ask.path[0] == "people" {
                 "PATCH".clone_into(&mut ask.method);

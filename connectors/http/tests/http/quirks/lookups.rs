@@ -74,7 +74,7 @@ pub(super) fn rows() -> Vec<Quirk> {
             ask.query.retain(|name, _| !["name", "mail"].contains(&name.as_str()));
             s.serve(&ask)
         }),
-        quirk("finds whoever has the text somewhere", "", Token, |ask, s| {
+        quirk("finds every account that contains the text", "", Token, |ask, s| {
             let searches = ask.method == "GET" && ask.path == ["people"] && !ask.pages();
             if searches {
                 let text = ask.query.values().next().unwrap().clone();

@@ -91,13 +91,13 @@ impl Quirk {
     async fn outcome(&self, server: &Scripted, connector: &Arc<dyn Connector>) -> String {
         let seen = if self.seen.is_empty() { "-" } else { self.seen };
         let mut lines = vec![self.name.to_owned(), format!("    seen: {seen}")];
-        server.begin_anew(self.script);
+        server.start_over(self.script);
         lines.extend(truth::check(connector).await);
-        server.begin_anew(self.script);
+        server.start_over(self.script);
         lines.extend(truth::listings(server, connector).await);
         let mut done = Vec::new();
         for task in tasks::all() {
-            server.begin_anew(self.script);
+            server.start_over(self.script);
             let name = task.name;
             match truth::act(server, connector, &task).await {
                 None => done.push(name),

@@ -132,7 +132,7 @@ pub(super) fn rows() -> Vec<Quirk> {
             })
         })
         .by_cursor(),
-        quirk("gives the total anew on each page, one more each time", "", |ask, s| {
+        quirk("adds one to the total on each page", "", |ask, s| {
             let lists = s.lists;
             page(&ask, s, |r| r.with("totalResults", (25 + lists).into()))
         })

@@ -65,11 +65,11 @@ impl Quirk {
         let seen = if self.seen.is_empty() { "-" } else { self.seen };
         let mut lines = vec![self.name.to_owned(), format!("    seen: {seen}")];
         lines.extend(truth::check(connector).await);
-        server.begin_anew(&self.config, self.script);
+        server.start_over(&self.config, self.script);
         lines.extend(truth::listings(server, connector).await);
         let mut done = Vec::new();
         for task in tasks::all() {
-            server.begin_anew(&self.config, self.script);
+            server.start_over(&self.config, self.script);
             let name = task.name;
             match truth::act(server, connector, &task).await {
                 None => done.push(name),
@@ -107,7 +107,7 @@ async fn server_quirks_never_yield_wrong_results() {
     let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
     for row in rows() {
         let (name, server) = (row.name, Arc::clone(&server));
-        server.begin_anew(&row.config, row.script);
+        server.start_over(&row.config, row.script);
         let kind = format!("{} {}", row.config, row.settings);
         let connector = connectors.entry(kind).or_insert_with(|| server.connector(&row.settings));
         let connector = Arc::clone(connector);

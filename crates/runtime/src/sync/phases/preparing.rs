@@ -46,7 +46,7 @@ impl<'r, 'a> Preparing<'r, 'a> {
     pub(in crate::sync) async fn learn_types(&mut self) -> Result<(), Error> {
         let app = self.run.app;
         let description =
-            app.target.describe_anew().await.map_err(|error| {
+            app.target.describe_again().await.map_err(|error| {
                 Error::Undescribed(app.shared.redactor.redact(error.message()).into_owned())
             })?;
         let offer = &mut self.run.record.offer;
