@@ -62,7 +62,11 @@ impl Browser {
         ];
         let options = json!({"args": arguments});
         let logs = json!({"browser": "ALL", "performance": "ALL"});
-        let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": logs}}});
+        // A script may take long on a busy machine; the default is 30 s.
+        let timeouts = json!({"script": 300_000});
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "goog:chromeOptions": options, "goog:loggingPrefs": logs, "timeouts": timeouts,
+        }}});
         let id = browser.post("/session", wanted).await["sessionId"].as_str().expect("a session").to_owned();
         browser.session = format!("{base}/session/{id}");
         browser

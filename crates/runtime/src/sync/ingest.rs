@@ -33,6 +33,8 @@ pub(super) struct Ingest<'r, 'a> {
     refused: HashSet<u64>,
     /// The invalid records that were read, by type.
     bad: BTreeMap<String, Bad>,
+    /// Everything was read, and what is pushed now are accounts that tasks have changed.
+    pub(super) catches_up: bool,
 }
 
 impl fmt::Debug for Ingest<'_, '_> {
@@ -49,6 +51,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
             known: Known::default(),
             refused: HashSet::new(),
             bad: BTreeMap::new(),
+            catches_up: false,
         }
     }
 
@@ -339,12 +342,9 @@ impl<'r, 'a> Ingest<'r, 'a> {
     ) -> Result<(), Error> {
         if pusher.is_none() {
             let session = self.run.session().await?;
-            *pusher = Some(PushPipeline::new(
-                self.run.app,
-                session,
-                of.slug.clone(),
-                self.run.record.tallies.clone(),
-            ));
+            let tallies = self.run.record.tallies.clone();
+            let new = PushPipeline::new(self.run.app, session, of.slug.clone(), tallies);
+            *pusher = Some(new.catching_up(self.catches_up));
         }
         match pusher {
             Some(pusher) => pusher.push(records).await,

@@ -44,7 +44,7 @@ pub(super) struct PushCount {
     pub(super) accepted: u64,
     /// New to Iden, as far as reported.
     pub(super) created: u64,
-    /// Already known to Iden, as far as reported.
+    /// Already known to Iden, as far as reported. Records that are pushed again because a task has changed them do not count.
     pub(super) updated: u64,
 }
 
@@ -98,6 +98,8 @@ pub(super) struct PushPipeline {
     refused: Vec<Refused>,
     again: Vec<Vec<WireRecord>>,
     tallies: PushCounts,
+    /// Tasks have changed these records. That Iden knows them shows nothing: this sync or the task's report has told it.
+    catches_up: bool,
 }
 
 impl PushPipeline {
@@ -111,7 +113,13 @@ impl PushPipeline {
             refused: Vec::new(),
             again: Vec::new(),
             tallies,
+            catches_up: false,
         }
+    }
+
+    pub(super) fn catching_up(mut self, catches_up: bool) -> Self {
+        self.catches_up = catches_up;
+        self
     }
 
     /// Adds records; complete pages are sent in the background, `push_concurrency` of them at the same time.
@@ -168,8 +176,11 @@ impl PushPipeline {
         }
     }
 
-    fn account(&mut self, sent: PageResult) {
+    fn account(&mut self, mut sent: PageResult) {
         let slug = self.slug.as_str();
+        if self.catches_up {
+            sent.tally.updated = 0;
+        }
         self.tallies.add(slug, sent.tally);
         self.app.status.sync_progress(|progress| {
             *progress.pushed.entry(slug.to_owned()).or_default() += sent.tally.accepted;
@@ -265,11 +276,11 @@ async fn send_once(
 
 #[cfg(test)]
 mod tests {
-    use bridgehead_sdk::async_trait;
+    use bridgehead_sdk::{AccountRecord, async_trait};
 
     use super::*;
     use crate::fakes::{Place, Script};
-    use bridgehead_bridge::{Call, Operation};
+    use bridgehead_bridge::{Call, Operation, Refs};
 
     /// A Bridge that returns these responses, the last one first, and records each time whether the app's access counts as refused.
     #[derive(Default)]
@@ -310,5 +321,30 @@ mod tests {
         assert_eq!(*script.refused.lock().unwrap(), [false, true, true, true]);
         assert!(app.upstream.refused().is_none());
         script.app.lock().unwrap().take();
+    }
+
+    /// Otherwise the first sync of a small app looks like one whose state was lost, and is held, if tasks change its accounts meanwhile.
+    #[test]
+    fn accounts_changed_by_tasks_do_not_count_as_known_to_iden_before() {
+        for catches_up in [false, true] {
+            let script = Arc::new(Answers::default());
+            let answer = Pushed { created: Some(1), updated: Some(2), ..Pushed::default() };
+            script.left.lock().unwrap().push(Ok(answer));
+            let place = Place::new();
+            let app = place.app(&script);
+            *script.app.lock().unwrap() = Some(Arc::clone(&app));
+            let counts = PushCounts::default();
+            place.runtime.block_on(async {
+                let new = PushPipeline::new(&app, SyncId::new("s"), "account".into(), counts.clone());
+                let mut pusher = new.catching_up(catches_up);
+                let records = (0..3).map(|n| AccountRecord::new(format!("u{n}")).with_username("u").into());
+                let records = records.map(|record| WireRecord::of(&record, Refs::Id).unwrap());
+                pusher.push(records.collect()).await.unwrap();
+                assert!(pusher.flush().await.unwrap().is_empty());
+            });
+            let updated = if catches_up { 0 } else { 2 };
+            assert_eq!(counts.sum(), PushCount { sent: 3, accepted: 3, created: 1, updated });
+            script.app.lock().unwrap().take();
+        }
     }
 }

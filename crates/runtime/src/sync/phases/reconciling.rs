@@ -34,7 +34,8 @@ pub(in crate::sync) struct Reconciling<'r, 'a> {
 }
 
 impl<'r, 'a> Reconciling<'r, 'a> {
-    pub(super) fn new(ingest: Ingest<'r, 'a>, shown: Option<Shown>) -> Self {
+    pub(super) fn new(mut ingest: Ingest<'r, 'a>, shown: Option<Shown>) -> Self {
+        ingest.catches_up = true;
         Self { ingest, shown, looked_up: HashMap::new() }
     }
 
