@@ -76,8 +76,8 @@ impl SyncRun<'_> {
     }
 
     /// Stores the pushed records, and returns whether the guard knows all that Iden may have of them, which is necessary if the session is
-    /// abandoned. If no page was known to be accepted, nothing is stored: later syncs would take that as evidence that Iden has records of
-    /// ours. But Iden may have a page whose response was lost.
+    /// abandoned. If no page is known to have been accepted, nothing is stored: later syncs would take that as evidence that Iden has
+    /// records of ours. Iden may still have a page whose response was lost.
     async fn retain(&mut self, stop: &CancellationToken) -> bool {
         let (app, record) = (self.app, &self.record);
         if !record.has_begun || record.extent() == Extent::Completed {

@@ -1,6 +1,6 @@
 //! Syncs while an earlier call may still take effect: what shows immediately before `complete` still reaches Iden.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Evidence, Operation,
@@ -10,11 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::proof_tests::{APP, World};
 use super::{Options, Summary};
+use crate::app::AppContext;
 use crate::change_tracker::PriorState;
 use bridgehead_config::WithoutProof;
 
 /// A target with one account, whose look-ups have these results; the last one is repeated.
-struct Target(Mutex<Vec<Option<&'static str>>>);
+struct Target {
+    found: Mutex<Vec<Option<&'static str>>>,
+    /// A task of this app changes the account while it is listed.
+    changes: OnceLock<Arc<AppContext>>,
+}
 
 fn account(name: &str) -> AccountRecord {
     AccountRecord::new("u1").with_username("ann").with_display_name(name)
@@ -31,11 +36,14 @@ impl Connector for Target {
     }
 
     async fn list(&self, _: &ResourceType, _: Option<&Cursor>) -> Result<Page, Error> {
+        if let Some(app) = self.changes.get() {
+            app.changes.touch(&Account::by_id("u1"), PriorState::NotAsked);
+        }
         Ok(Page::new(vec![account("Old").into()]).ending(None, Evidence::EndOfCursor))
     }
 
     async fn find_account(&self, _: &Account) -> Result<Option<AccountRecord>, Error> {
-        let mut found = self.0.lock().unwrap();
+        let mut found = self.found.lock().unwrap();
         let name = if found.len() > 1 { found.remove(0) } else { found[0] };
         Ok(name.map(account))
     }
@@ -48,13 +56,28 @@ impl Connector for Target {
 /// Runs a sync while a call for the account may still take effect, with these results of look-ups. Returns how it ended, and the name and
 /// status that Iden has for the account.
 async fn sync(found: &[Option<&'static str>]) -> (Summary, String, String) {
+    sync_with(found, false).await
+}
+
+async fn sync_with(found: &[Option<&'static str>], is_changed: bool) -> (Summary, String, String) {
     let world = World::new().await;
-    let app = world.app(Arc::new(Target(Mutex::new(found.to_vec()))), WithoutProof::Hold);
+    let target = Arc::new(Target { found: Mutex::new(found.to_vec()), changes: OnceLock::new() });
+    let app = world.app(target.clone(), WithoutProof::Hold);
+    if is_changed {
+        assert!(target.changes.set(Arc::clone(&app)).is_ok());
+    }
     let _unsettled = app.changes.unsettled(&Account::by_id("u1"), PriorState::Unknown);
     let summary = super::run(&app, Options::default(), &CancellationToken::new()).await;
     let records = world.sandbox.records(APP.parse().unwrap(), "account");
     let text = |field: &str| records[0][field].as_str().unwrap_or_default().to_owned();
     (summary, text("display_name"), text("status"))
+}
+
+/// The account is pushed three times. That Iden knows it from the first time is no sign of earlier syncs.
+#[tokio::test]
+async fn first_sync_completes_although_tasks_have_changed_most_accounts() {
+    let (summary, name, _) = sync_with(&[Some("New"), Some("Newer")], true).await;
+    assert_eq!((summary.result.as_str(), name.as_str()), ("completed", "Newer"), "{summary:?}");
 }
 
 #[tokio::test]
