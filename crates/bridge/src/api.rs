@@ -23,6 +23,12 @@ pub trait Api: Send + Sync + 'static {
     /// Lists all apps that the key can access. An unreadable app is skipped and logged.
     async fn list_apps(&self) -> Result<Vec<App>, Error>;
 
+    /// Finds an app in the list of all apps, which was requested after this call; `None` if it is not listed. Iden has no call for a single
+    /// app, so calls at the same time may share the list.
+    async fn find_app(&self, app: AppId) -> Result<Option<App>, Error> {
+        Ok(self.list_apps().await?.into_iter().find(|listed| listed.id == app))
+    }
+
     /// Lists all resource types of an app. A type of an unknown kind is skipped and logged.
     async fn list_resource_types(&self, app: AppId) -> Result<Vec<ResourceType>, Error>;
 

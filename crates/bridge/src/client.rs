@@ -13,6 +13,7 @@ use url::Url;
 use super::answer::{Answer, Request};
 use super::beginning::FirstItem;
 use super::breaker::BreakerSettings;
+use super::coalesced::Coalesced;
 use super::endpoint::Endpoints;
 use super::next::{self, LoopDetector};
 use super::resource::Listed;
@@ -44,6 +45,8 @@ struct Inner {
     spellings: Spellings,
     /// The apps whose task pages were too large.
     narrowed: Mutex<HashMap<AppId, Narrowed>>,
+    /// The list of all apps, of which each app needs its own entry.
+    apps: Coalesced<Vec<App>>,
 }
 
 /// A reduced page size for tasks.
@@ -111,6 +114,7 @@ impl Client {
             refs: settings.refs,
             spellings: Spellings::default(),
             narrowed: Mutex::default(),
+            apps: Coalesced::default(),
         });
         Ok(Self { inner, retry: settings.retry })
     }
@@ -269,6 +273,11 @@ impl Api for Client {
     async fn list_apps(&self) -> Result<Vec<App>, Error> {
         let call = Call::new(Operation::ListApps, None);
         Ok(read::apps(self.list(call, self.inner.endpoints.apps()).await?))
+    }
+
+    async fn find_app(&self, app: AppId) -> Result<Option<App>, Error> {
+        let apps = self.inner.apps.get(self.list_apps()).await?;
+        Ok(apps.iter().find(|listed| listed.id == app).cloned())
     }
 
     async fn list_resource_types(&self, app: AppId) -> Result<Vec<ResourceType>, Error> {

@@ -17,6 +17,7 @@ mod breaker;
 mod call;
 mod client;
 mod clock;
+mod coalesced;
 mod endpoint;
 mod error;
 mod exchange;

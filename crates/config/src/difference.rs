@@ -146,14 +146,15 @@ impl Settings {
 
     /// The settings below these keys, such as `apps.hr`.
     pub fn part(&self, prefixes: &[&str]) -> Self {
-        let is_below = |key: &str| {
-            prefixes.iter().any(|prefix| {
-                key.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            })
-        };
-        let values = self.values.iter().filter(|(key, _)| is_below(key));
+        let below = prefixes.iter().flat_map(|prefix| {
+            let own = self.values.get_key_value(*prefix);
+            // Looks only at these keys: it is called for each app, and a thousand apps have tens of thousands of keys.
+            let first = format!("{prefix}.");
+            let range = self.values.range(first.clone()..);
+            own.into_iter().chain(range.take_while(move |(key, _)| key.starts_with(&first)))
+        });
         Self {
-            values: values.map(|(key, value)| (key.clone(), value.clone())).collect(),
+            values: below.map(|(key, value)| (key.clone(), value.clone())).collect(),
             hasher: self.hasher.clone(),
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bridgehead_sdk::Code;
+use futures::StreamExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,8 @@ use bridgehead_store::{AppKey, Error, HistoryStore, Hour, RecordedRun};
 
 /// How often the current hour is written.
 const EVERY: Duration = Duration::from_mins(1);
+/// The maximum number of apps whose hours are written at the same time.
+const AT_ONCE: usize = 64;
 
 /// Counts since the last write.
 #[derive(Debug, Default)]
@@ -110,21 +113,61 @@ impl Recorder {
 
     /// Writes what an app has done since the last write. Counts that cannot be written are kept for the next write.
     pub(crate) async fn write(&self, app: &AppContext) {
-        let now = app.shared.clock.now();
-        let held = app.status.holding().map_or(0, |holding| holding.held);
-        let more = app.status.recent().take(held, now);
-        if more.is_empty() {
-            return;
+        self.write_these(std::iter::once(app)).await;
+    }
+
+    /// Writes what all apps have done since the last write.
+    pub(crate) async fn write_all(&self) {
+        let apps = self.fleet.all();
+        self.write_these(apps.values().map(AsRef::as_ref)).await;
+    }
+
+    /// Writes several apps at the same time, so that they share commits.
+    async fn write_these<'a>(&self, apps: impl Iterator<Item = &'a AppContext>) {
+        let mut written = self.written.lock().await;
+        let mut writes = Vec::new();
+        for app in apps {
+            let now = app.shared.clock.now();
+            let held = app.status.holding().map_or(0, |holding| holding.held);
+            let more = app.status.recent().take(held, now);
+            if more.is_empty() {
+                continue;
+            }
+            let at = Hour::beginning(now);
+            let known = written.remove(&app.key).filter(|hour| hour.at == at);
+            writes.push(async move {
+                let hour = self.add(&app.key, known, &more, at).await;
+                (app, more, hour)
+            });
         }
-        if let Err(error) = self.add(&app.key, &more, Hour::beginning(now)).await {
-            tracing::warn!(app = %app.name, %error, "the history of the last minute could not be written; retrying in a minute");
-            app.status.recent().put_back(&more);
+        let mut writes = futures::stream::iter(writes).buffer_unordered(AT_ONCE);
+        let mut failed: Option<(&AppContext, Error)> = None;
+        let mut failures = 0_usize;
+        while let Some((app, more, hour)) = writes.next().await {
+            match hour {
+                Ok(hour) => drop(written.insert(app.key.clone(), hour)),
+                Err(error) => {
+                    app.status.recent().put_back(&more);
+                    failures += 1;
+                    failed.get_or_insert((app, error));
+                }
+            }
+        }
+        if let Some((app, error)) = failed {
+            // The cause is the state, which all apps share, so one line is enough.
+            tracing::warn!(app = %app.name, apps = failures, %error, "the history of the last minute could not be written; retrying in a minute");
         }
     }
 
-    async fn add(&self, app: &AppKey, more: &Hour, at: Timestamp) -> Result<(), Error> {
-        let mut written = self.written.lock().await;
-        let mut hour = if let Some(hour) = written.remove(app).filter(|hour| hour.at == at) {
+    /// Adds counts to the hour of an app. `known` is this hour as last written, if this process has written it.
+    async fn add(
+        &self,
+        app: &AppKey,
+        known: Option<Hour>,
+        more: &Hour,
+        at: Timestamp,
+    ) -> Result<Hour, Error> {
+        let mut hour = if let Some(hour) = known {
             hour
         } else {
             // An earlier process may already have written a part of this hour.
@@ -133,15 +176,7 @@ impl Recorder {
         };
         hour.add(more);
         self.store.set_hour(app, &hour).await?;
-        written.insert(app.clone(), hour);
-        Ok(())
-    }
-
-    /// Writes what all apps have done since the last write.
-    pub(crate) async fn write_all(&self) {
-        for app in self.fleet.all().values() {
-            self.write(app).await;
-        }
+        Ok(hour)
     }
 
     /// Writes once a minute until `enough` is cancelled.

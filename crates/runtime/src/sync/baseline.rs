@@ -130,11 +130,9 @@ impl Preparing<'_, '_> {
     async fn ask_iden(&self) -> Told {
         let app = self.run.app;
         let patience = Patience::within(ASKED);
-        match app.upstream.patiently(Operation::ListApps, patience, |bridge| bridge.list_apps()).await {
-            Ok(apps) => match apps.into_iter().find(|one| one.id == app.id) {
-                None => Told::Nothing("it does not list this app".into()),
-                Some(one) => one.last_synced_at.map_or(Told::NoTime, |at| Told::SyncedAt(cut(at))),
-            },
+        match app.upstream.patiently(Operation::ListApps, patience, |bridge| bridge.find_app(app.id)).await {
+            Ok(None) => Told::Nothing("it does not list this app".into()),
+            Ok(Some(found)) => found.last_synced_at.map_or(Told::NoTime, |at| Told::SyncedAt(cut(at))),
             // The responses to the pushed pages will also tell.
             Err(error) => {
                 tracing::warn!(app = %app.name, %error, "cannot ask Iden when the app was last synced");

@@ -36,6 +36,6 @@ pub(super) async fn ask(app: &AppContext) -> Result<Option<Doubt>, journal::Erro
 
 /// Whether Iden has ever completed a sync of the app; `None` if it does not list the app.
 async fn synced_before(app: &AppContext) -> Result<Option<bool>, bridge::Error> {
-    let apps = app.upstream.ask(Operation::ListApps, |bridge| bridge.list_apps()).await?;
-    Ok(apps.into_iter().find(|one| one.id == app.id).map(|one| one.last_synced_at.is_some()))
+    let found = app.upstream.ask(Operation::ListApps, |bridge| bridge.find_app(app.id)).await?;
+    Ok(found.map(|found| found.last_synced_at.is_some()))
 }

@@ -483,6 +483,8 @@ fn readers(settings: &Settings) -> PgPool {
     PgPoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(READER_WAIT)
+        // Waiting for a connection is how reads are limited; only giving up is worth a line in the log.
+        .acquire_slow_threshold(READER_WAIT)
         .connect_lazy_with(settings.address.options())
 }
 

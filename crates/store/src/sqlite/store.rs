@@ -18,6 +18,8 @@ use super::writer::{Chores, Counters, Maintenance, Message, Observer, QUEUE, Que
 /// How long a connection waits for another one. Conflicts only occur while opening, closing and emptying the log.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
+/// How long a read waits for a connection.
+const READER_WAIT: Duration = Duration::from_secs(30);
 /// How many prepared statements the writer keeps: those of the busiest commits, in each of their sizes. Preparing one for many rows takes
 /// longer than running it.
 const STATEMENTS: usize = 160;
@@ -92,6 +94,9 @@ impl Store {
         let reading = private(path, format.cache[1]).read_only(true);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
+            // Waiting for a connection is how reads are limited; only giving up is worth a line in the log.
+            .acquire_timeout(READER_WAIT)
+            .acquire_slow_threshold(READER_WAIT)
             .test_before_acquire(false)
             .connect_lazy_with(reading);
         let (sender, receiver) = mpsc::channel(QUEUE);

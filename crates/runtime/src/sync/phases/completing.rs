@@ -89,12 +89,13 @@ impl<'r, 'a> Completing<'r, 'a> {
 /// again.
 async fn learn_iden_time(run: &SyncRun<'_>) -> Result<(), Error> {
     let (app, snapshots) = (&run.app.key, &run.app.snapshots);
-    let Ok(apps) = run.app.upstream.ask(Operation::ListApps, |bridge| bridge.list_apps()).await.inspect_err(|error| {
+    let found = run.app.upstream.ask(Operation::ListApps, |bridge| bridge.find_app(run.app.id)).await;
+    let Ok(found) = found.inspect_err(|error| {
         tracing::warn!(app = %run.app.name, %error, "cannot ask Iden for the time of this sync; the next sync asks again");
     }) else {
         return Ok(());
     };
-    let at = apps.into_iter().find(|one| one.id == run.app.id).and_then(|one| one.last_synced_at);
+    let at = found.and_then(|found| found.last_synced_at);
     let known = snapshots.iden_time(app).await?.synced_at;
     match at.map(cut) {
         // This is the time of an earlier sync; the time of this one is not available yet.
