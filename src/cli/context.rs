@@ -14,7 +14,7 @@ use super::print;
 use crate::children;
 use bridgehead_bridge::{self as bridge, ApiKey, Client, KeyError, KeySource};
 use bridgehead_config::{self as config, Config, Connectors, Secret, Sources};
-use bridgehead_runtime::Apps;
+use bridgehead_runtime::{Apps, first_names};
 
 /// Creates the connector of an app. The programs that it starts are registered with this process, and end with it.
 pub(crate) fn build_connector(
@@ -174,9 +174,8 @@ impl Context {
         self.config.require_apps()?;
         let known = &self.config.apps;
         if let Some(unknown) = names.iter().find(|name| !known.contains_key(*name)) {
-            let keys = known.keys().map(String::as_str);
-            let hint = bridgehead_sdk::nearest(unknown, keys.clone()).map_or_else(
-                || format!("the configured apps are {}", keys.collect::<Vec<_>>().join(", ")),
+            let hint = bridgehead_sdk::nearest(unknown, known.keys().map(String::as_str)).map_or_else(
+                || format!("the configured apps are {}", first_names(known.keys())),
                 |near| format!("did you mean '{near}'?"),
             );
             return Err(Failure::new(Exit::Usage, format!("no app named '{unknown}' is configured; {hint}")));

@@ -21,7 +21,7 @@ use super::{audit, logging};
 use crate::admin::Operator;
 use crate::control;
 use bridgehead_config::Connectors;
-use bridgehead_runtime::{RuntimeBuilder, actions, report_to_other_nodes};
+use bridgehead_runtime::{RuntimeBuilder, actions, first_names, report_to_other_nodes};
 use bridgehead_store as journal;
 use bridgehead_store::Sqlite;
 use bridgehead_store::lease::Leases;
@@ -71,7 +71,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        apps = apps.keys().map(String::as_str).collect::<Vec<_>>().join(","),
+        apps = first_names(apps.keys()),
         "bridgehead is starting"
     );
 

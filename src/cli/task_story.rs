@@ -5,6 +5,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::{logging, looking, orders, print, table, task_rows};
 use bridgehead_config::Connectors;
+use bridgehead_runtime::first_names;
 use bridgehead_runtime::inspection::{Standing, TaskStory};
 
 pub(super) async fn show(global: &Global, connectors: &Connectors, app: Option<&str>, task: &str) -> Outcome {
@@ -27,7 +28,7 @@ pub(super) async fn show(global: &Global, connectors: &Connectors, app: Option<&
     let Some((story, by)) = found else {
         let has_none = match app {
             Some(app) => format!("{app} has no task {task}"),
-            None => format!("no app ({}) has a task {task}", apps.join(", ")),
+            None => format!("no app ({}) has a task {task}", first_names(apps.iter())),
         };
         return Err(Failure::new(Exit::Failed, format!("{has_none}: neither Iden nor the journal knows it")));
     };

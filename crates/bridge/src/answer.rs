@@ -142,7 +142,7 @@ pub(super) async fn once(
     bounds: Bounds,
 ) -> Result<Answer, Error> {
     let call = &request.call;
-    let not_sent = |cause: String| Error::NotSent { call: call.clone(), cause };
+    let not_sent = |cause: String| Error::NotSent { call: call.clone(), cause, known: false };
     let no_answer = |cause: String| Error::NoAnswer { call: call.clone(), cause };
     let header =
         key.header().map_err(|_| not_sent("the API key cannot be sent in an HTTP header".to_owned()))?;

@@ -107,6 +107,8 @@ pub enum Error {
         call: Call,
         /// The cause of the failure.
         cause: String,
+        /// Whether the Bridge was already known to be down, so that this call was not even tried. The log says so once.
+        known: bool,
     },
     /// The request was sent and the response was incomplete. The effect is unknown.
     #[error("unknown whether it worked to {call}: the response was incomplete ({cause})")]

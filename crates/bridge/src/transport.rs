@@ -173,7 +173,8 @@ fn held_back(request: &Request, refusal: Refusal) -> Error {
     match refusal {
         Refusal::Paused(wait) => Error::RateLimited { call, retry_after: Some(wait) },
         Refusal::Down(cause) => {
-            Error::NotSent { call, cause: format!("unavailable, as earlier calls showed: {cause}") }
+            let cause = format!("unavailable, as earlier calls showed: {cause}");
+            Error::NotSent { call, cause, known: true }
         }
     }
 }

@@ -14,6 +14,7 @@ use bridgehead_sdk::{
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::names::first_names;
 use bridgehead_store::PriorAccount;
 
 /// The field for the account's identifier, kept if the task names the account in another way.
@@ -171,10 +172,10 @@ impl Look<'_> {
             let lacking: Vec<&str> = wanted.difference(&held).copied().collect();
             let extra: Vec<&str> = held.difference(&wanted).copied().filter(|_| exactly).collect();
             if !lacking.is_empty() {
-                self.missing.push(format!("it is not in {slug} {}", list(&lacking)));
+                self.missing.push(format!("it is not in {slug} {}", first_names(lacking.iter())));
             }
             if !extra.is_empty() {
-                self.missing.push(format!("it is still in {slug} {}", list(&extra)));
+                self.missing.push(format!("it is still in {slug} {}", first_names(extra.iter())));
             }
         }
     }
@@ -297,13 +298,6 @@ fn difference(name: &str, there: &Value, wanted: &Value) -> String {
         text => format!("'{}'", text.chars().take(LONGEST).collect::<String>()),
     };
     format!("{name} is {}, expected {}", show(there), show(wanted))
-}
-
-fn list(ids: &[&str]) -> String {
-    const SHOWN: usize = 5;
-    let more = ids.len().saturating_sub(SHOWN);
-    let shown = ids[..ids.len().min(SHOWN)].join(", ");
-    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ mod history;
 pub mod inspection;
 mod liveness;
 mod metrics;
+mod names;
 pub mod operator_commands;
 mod ownership;
 mod policies;
@@ -74,6 +75,7 @@ pub use liveness::Liveness;
 pub use liveness::Unhealthy;
 pub use metrics::Counters;
 pub use metrics::Metrics;
+pub use names::first_names;
 pub use readiness::{Readiness, Ready};
 pub use reload::{Change, Exchanged};
 pub use report::{

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::names::first_names;
 use super::status::{AppStatus, PollState};
 use super::upstream::Upstream;
 
@@ -103,7 +104,7 @@ impl Ready {
             Some(reason) => format!("{name} ({reason})"),
             None => name.clone(),
         });
-        told.collect::<Vec<_>>().join(", ")
+        first_names(told)
     }
 }
 

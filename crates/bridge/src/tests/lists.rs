@@ -1,9 +1,13 @@
+use std::time::Duration;
+
+use futures::future::join_all;
 use serde_json::{Value, json};
+use uuid::Uuid;
 use wiremock::matchers::{any, path, query_param, query_param_is_missing};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::support::*;
-use crate::{Api, Error, TaskPage, TaskQuery, TaskStatus};
+use crate::{Api, AppId, Error, TaskPage, TaskQuery, TaskStatus};
 
 const QUERY: TaskQuery = TaskQuery { status: TaskStatus::Pending, limit: 2 };
 
@@ -139,4 +143,23 @@ async fn list_combines_all_pages() {
     }
     let listed = client(&server.uri()).list_resource_types(app()).await.unwrap();
     assert_eq!(listed.iter().map(|one| one.slug.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn apps_found_at_the_same_time_share_two_lists() {
+    let server = MockServer::start().await;
+    let ids: Vec<AppId> = (0..300).map(|number| Uuid::from_u128(number).into()).collect();
+    let listed: Vec<Value> =
+        ids[1..].iter().map(|id| json!({"id": id.to_string(), "name": "an app"})).collect();
+    let answer = ResponseTemplate::new(200).set_body_json(listed).set_delay(Duration::from_millis(50));
+    Mock::given(path("/api/v1/bridge/apps/")).respond_with(answer).mount(&server).await;
+    let client = client(&server.uri());
+    let found = join_all(ids.iter().map(|id| client.find_app(*id))).await;
+    for (id, found) in ids.iter().zip(found) {
+        assert_eq!(found.unwrap().map(|app| app.id), (*id != ids[0]).then_some(*id));
+    }
+    let requests = server.received_requests().await.unwrap().len();
+    assert_eq!(requests, 2, "one that began with the first call, and one for all others");
+    client.find_app(ids[1]).await.unwrap();
+    assert_eq!(server.received_requests().await.unwrap().len(), 3, "a later call reads the list again");
 }

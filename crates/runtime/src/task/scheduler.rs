@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead_bridge as bridge;
 use bridgehead_resilience::{Backoff, Next};
 use bridgehead_sdk::TaskId;
 use jiff::SignedDuration;
@@ -287,7 +288,12 @@ impl TaskScheduler {
         self.wait = self.app.shared.rng.around(self.app.settings.tasks.poll_interval);
         if let Some(error) = &polled.error {
             self.wait = self.wait.max(self.failed_polls.failed(self.app.shared.rng.unit()));
-            tracing::warn!(app = %self.app.name, %error, "the task list could not be read completely");
+            // That the Bridge is down was logged once. With a thousand apps, one line for each of their polls would hide everything else.
+            if matches!(error, bridge::Error::NotSent { known: true, .. }) {
+                tracing::debug!(app = %self.app.name, %error, "the task list could not be read completely");
+            } else {
+                tracing::warn!(app = %self.app.name, %error, "the task list could not be read completely");
+            }
             // An unread page may contain an older task of the same account, so known tasks wait for a complete poll; but a page that can
             // never be read must not block all tasks forever.
             if self.failed_polls.failures() < PATIENCE {

@@ -60,7 +60,7 @@ async fn answer(upstream: &Upstream, operation: Operation, answer: Result<u32, E
 /// Responses that Iden itself cannot have sent after checking the key.
 fn says_nothing() -> Vec<Error> {
     vec![
-        Error::NotSent { call: call(), cause: "refused".into() },
+        Error::NotSent { call: call(), cause: "refused".into(), known: false },
         Error::NoAnswer { call: call(), cause: "reset".into() },
         Error::Server { call: call(), status: 502, retry_after: None },
         Error::RateLimited { call: call(), retry_after: None },
