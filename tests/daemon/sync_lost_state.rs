@@ -78,6 +78,8 @@ async fn push_counts_reveal_lost_state_if_sync_time_is_unavailable() {
     world.sandbox.add_fault(Fault::new(Effect::answer(403)).method("GET").path("**/bridge/apps/"));
     world.target(target(0..20));
     held(&world, &world.sync(&[]).await, "Iden already had 20 of the 20 records that were pushed");
+    let lists = world.sandbox.ledger().into_iter().filter(|entry| entry.path.ends_with("/bridge/apps/"));
+    assert_eq!(lists.count(), 1, "nothing changes if a refused list is requested again");
     held(&world, &world.sync(&[]).await, "an earlier sync here found records in Iden");
     assert_eq!(world.active_ids("account"), ids(0..40));
     world.sync(&["--allow-removals"]).await.assert(0, "completed");

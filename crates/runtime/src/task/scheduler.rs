@@ -433,7 +433,11 @@ impl TaskScheduler {
         self.queues.finish(&id);
         self.app.status.progress().end(&id);
         match left {
-            Some(TaskEnd::PassedOver) => drop(self.skipped.insert(id.clone())),
+            Some(TaskEnd::PassedOver) => {
+                self.skipped.insert(id.clone());
+                // If the list and the task itself contradict each other, an immediate poll would list it again, and so on without a delay.
+                self.eager = false;
+            }
             Some(TaskEnd::Reported) => self.relisted.ended(id.clone()),
             None => {}
         }
@@ -539,6 +543,24 @@ mod tests {
             assert_eq!(next(&scheduler), interval);
             drop(waiting);
             assert_eq!(next(&scheduler), interval * SELDOM);
+        });
+    }
+
+    /// Iden's list may show a task as pending that is resolved, or does not exist, if it is read alone.
+    #[test]
+    fn list_that_contradicts_the_task_is_not_read_again_at_once() {
+        let place = Place::new();
+        place.runtime.block_on(async {
+            for (end, is_eager) in [(TaskEnd::Reported, true), (TaskEnd::PassedOver, false)] {
+                let mut scheduler = dispatch(&place);
+                // The poll had listed a new task.
+                scheduler.eager = true;
+                let execution = scheduler.executions.spawn(async move { Ok(end) });
+                scheduler.names.insert(execution.id(), TaskId::from("a"));
+                let ended = scheduler.executions.join_next_with_id().await.unwrap();
+                scheduler.on_finished(ended);
+                assert_eq!(scheduler.next_poll() <= Instant::now(), is_eager, "{end:?}");
+            }
         });
     }
 }

@@ -66,7 +66,7 @@ impl Upstream {
             let permit = self.permit(patience).await;
             match self.send(operation, permit, &send).await {
                 // Waiting for the next permit is the delay.
-                Err(error) if error.is_access() && patience.outlasts_refusals(began) => {}
+                Err(error) if is_refusal(operation, &error) && patience.outlasts_refusals(began) => {}
                 answer => return answer,
             }
         };
@@ -115,7 +115,7 @@ impl Upstream {
                 () = stop.cancelled() => return Err(None),
             };
             match self.send(operation, permit, &send).await {
-                Err(error) if error.is_access() && patience.outlasts_refusals(began) => {}
+                Err(error) if is_refusal(operation, &error) && patience.outlasts_refusals(began) => {}
                 answer => return answer.map(|answer| (answer, guard)).map_err(Some),
             }
         };
@@ -214,16 +214,33 @@ fn iden_time(ours: Timestamp, ahead: SignedDuration) -> Timestamp {
     if ahead.abs() < FAR_OFF { ours } else { ours.saturating_sub(ahead).unwrap_or(ours) }
 }
 
+/// Whether the next permit waits after this error. A refused list of all apps makes no call wait: to repeat it in the same way would send it
+/// again and again without any delay.
+fn is_refusal(operation: Operation, error: &Error) -> bool {
+    matches!(judge(operation, error), AccessEvidence::Refused(_))
+}
+
 /// What a response shows about access. A call about all apps says nothing about a single app, except that a refused key affects every call.
 fn evidence<T>(operation: Operation, answer: &Result<T, Error>) -> AccessEvidence {
-    let is_about_all = matches!(operation, Operation::ListApps | Operation::CreateApp);
     match answer {
-        Err(error @ Error::Unauthorized { .. }) => refusal(error),
-        _ if is_about_all => AccessEvidence::None,
-        Err(error) if error.is_access() => refusal(error),
-        Err(error) if !error.shows_access() => AccessEvidence::None,
-        Ok(_) | Err(_) => AccessEvidence::Granted,
+        Err(error) => judge(operation, error),
+        Ok(_) if is_about_all(operation) => AccessEvidence::None,
+        Ok(_) => AccessEvidence::Granted,
     }
+}
+
+fn judge(operation: Operation, error: &Error) -> AccessEvidence {
+    match error {
+        Error::Unauthorized { .. } => refusal(error),
+        _ if is_about_all(operation) => AccessEvidence::None,
+        error if error.is_access() => refusal(error),
+        error if !error.shows_access() => AccessEvidence::None,
+        _ => AccessEvidence::Granted,
+    }
+}
+
+fn is_about_all(operation: Operation) -> bool {
+    matches!(operation, Operation::ListApps | Operation::CreateApp)
 }
 
 fn refusal(error: &Error) -> AccessEvidence {

@@ -110,6 +110,27 @@ async fn listing_all_apps_does_not_affect_access_of_one_app() {
     assert!(upstream.refused().is_some(), "every call meets a refused key");
 }
 
+/// A key may be allowed to use its apps but not to list them all. No later call waits for that, so nothing would delay a repetition.
+#[tokio::test(start_paused = true)]
+async fn refused_list_of_all_apps_is_not_repeated() {
+    for patience in
+        [Patience::within(Duration::from_secs(15)), Patience::until_answered(if_transient), Patience::brief()]
+    {
+        let upstream = upstream();
+        let answers = Answers::new([Ok(1), Err(Error::Forbidden { call: call() })]);
+        let asked = upstream.patiently(Operation::ListApps, patience, |bridge| answers.next(bridge)).await;
+        assert!(matches!(asked, Err(Error::Forbidden { .. })), "{asked:?}");
+        let answers = Answers::new([Ok(1), Err(Error::Forbidden { call: call() })]);
+        let (stop, send) = (CancellationToken::new(), |bridge| answers.next(bridge));
+        let asked = upstream.call_until(&stop, Operation::ListApps, patience, send, |_| {}).await;
+        assert!(matches!(asked, Err(Interrupted::Failed(Error::Forbidden { .. }))), "{asked:?}");
+    }
+}
+
+fn if_transient(error: &Error) -> Next {
+    if error.is_transient() { Next::Retry } else { Next::GiveUp }
+}
+
 #[tokio::test(start_paused = true)]
 async fn brief_retries_repeat_only_safe_calls() {
     let upstream = upstream();
