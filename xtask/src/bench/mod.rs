@@ -12,6 +12,7 @@ mod idle;
 mod place;
 mod process;
 mod show;
+mod start;
 mod sync;
 mod tasks;
 
@@ -33,6 +34,10 @@ pub(crate) enum Work {
     Sync,
     /// Pending tasks of many apps, compared with the same number of one app.
     Apps,
+    /// Tasks, compared with a sequential script in Python with `requests`.
+    Script,
+    /// The start of a daemon with --apps apps [default: 1], and what it costs while nothing happens.
+    Start,
 }
 
 impl Work {
@@ -42,6 +47,8 @@ impl Work {
             Self::Idle => "idle",
             Self::Sync => "sync",
             Self::Apps => "apps",
+            Self::Script => "script",
+            Self::Start => "start",
         }
     }
 }
@@ -58,7 +65,7 @@ pub(crate) struct Options {
     /// The number of concurrent tasks or pages [default: 32 tasks, 4 pages].
     #[arg(long)]
     concurrency: Option<usize>,
-    /// The number of apps [default: 1,000].
+    /// The number of apps [default: 1,000, or 1 for `start`].
     #[arg(long)]
     apps: Option<usize>,
     /// The number of apps whose target does not respond within minutes; only the tasks of the others count.
@@ -144,16 +151,20 @@ fn measure(options: &Options) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Unfit(format!("cannot begin to measure: {error}")))?;
-    let rounds = runtime.block_on(async {
-        match options.work {
-            Work::Tasks => tasks::run(options).await,
-            Work::Idle => idle::run(options).await,
-            Work::Sync => sync::run(options).await,
-            Work::Apps => apps::run(options).await,
-        }
-    })?;
-    show::print(options, &rounds);
-    Ok(())
+    runtime.block_on(async {
+        let rounds = match options.work {
+            Work::Start => {
+                start::print(options, &start::run(options).await?);
+                return Ok(());
+            }
+            Work::Tasks | Work::Script => tasks::run(options).await?,
+            Work::Idle => idle::run(options).await?,
+            Work::Sync => sync::run(options).await?,
+            Work::Apps => apps::run(options).await?,
+        };
+        show::print(options, &rounds);
+        Ok(())
+    })
 }
 
 /// The results of one round.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -52,7 +53,7 @@ impl Place {
             .spawn()
             .map_err(Failure::of(&program))?;
         let output = child.stdout.take();
-        let sandbox = Process(child);
+        let sandbox = Process::group(child, false);
         let started: Value = output
             .and_then(|output| {
                 let mut said = String::new();
@@ -89,6 +90,11 @@ impl Place {
 
     pub(super) async fn connect(&self) -> Result<Connection> {
         Connection::open(self.address, &self.key).await
+    }
+
+    /// The address in the daemon's configuration.
+    pub(super) fn base_url(&self) -> &str {
+        &self.base_url
     }
 
     /// The path of an app in the Bridge API.
@@ -152,8 +158,10 @@ impl Place {
             None => Command::new(&self.program),
         };
         command.arg("run").arg("--config").arg(file).env("IDEN_API_KEY", &self.key);
-        let child = command.stdout(Stdio::null()).spawn().map_err(Failure::of(&self.program))?;
-        Ok(Process(child))
+        // Ended as a group: a command that runs the daemon does not pass a signal on.
+        command.process_group(0).stdout(Stdio::null());
+        let child = command.spawn().map_err(Failure::of(&self.program))?;
+        Ok(Process::group(child, !self.under.is_empty()))
     }
 
     /// Waits until this many requests of this kind have been answered.

@@ -1,13 +1,17 @@
 //! Resource usage of a process, from the operating system.
 
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use crate::failure::{Failure, Result};
 
 /// A process that ends when this value is dropped.
 #[derive(Debug)]
-pub(super) struct Process(pub(super) Child);
+pub(super) struct Process {
+    child: Child,
+    /// Whether it runs the daemon as a child, in the same process group.
+    is_wrapped: bool,
+}
 
 /// The resources that a process has used so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,12 +20,18 @@ pub(super) struct Used {
     pub(super) written: f64,
     pub(super) writes: f64,
     pub(super) peak_mib: f64,
+    pub(super) resident_mib: f64,
 }
 
 /// Linux reports processor time to programs in hundredths of a second, regardless of the kernel's own clock.
 const MS_PER_TICK: f64 = 10.0;
 
 impl Process {
+    /// `is_wrapped`: the process leads a process group, and runs the daemon as a child.
+    pub(super) fn group(child: Child, is_wrapped: bool) -> Self {
+        Self { child, is_wrapped }
+    }
+
     /// Reads `/proc`.
     pub(super) fn used(&self) -> Result<Used> {
         let stat = self.read("stat")?;
@@ -35,11 +45,12 @@ impl Process {
             written: field(&io, "wchar:"),
             writes: field(&io, "syscw:"),
             peak_mib: field(&status, "VmHWM:") / 1024.0,
+            resident_mib: field(&status, "VmRSS:") / 1024.0,
         })
     }
 
     fn read(&self, file: &str) -> Result<String> {
-        let path = PathBuf::from(format!("/proc/{}/{file}", self.0.id()));
+        let path = PathBuf::from(format!("/proc/{}/{file}", self.child.id()));
         std::fs::read_to_string(&path).map_err(Failure::of(&path))
     }
 }
@@ -51,7 +62,13 @@ fn field(text: &str, name: &str) -> f64 {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        if self.is_wrapped {
+            // A profiler writes its file when it is told to end, after the daemon has ended.
+            let group = format!("-{}", self.child.id());
+            drop(Command::new("kill").args(["-TERM", "--", &group]).status());
+        } else {
+            drop(self.child.kill());
+        }
+        drop(self.child.wait());
     }
 }

@@ -20,15 +20,15 @@ pub(super) fn print(options: &Options, rounds: &[Round]) {
         return;
     }
     let (what, per) = match options.work {
-        Work::Tasks | Work::Idle | Work::Apps => ("tasks", "task"),
+        Work::Tasks | Work::Idle | Work::Apps | Work::Script | Work::Start => ("tasks", "task"),
         Work::Sync => ("records", "1,000 records"),
     };
     let shown: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.3}")).collect();
     println!("profile {}, {} rounds, the median of them", options.profile, rounds.len());
-    let [against, measured] = if options.work == Work::Apps {
-        ["one app     ", "many apps   "]
-    } else {
-        ["floor       ", "bridgehead  "]
+    let [against, measured] = match options.work {
+        Work::Apps => ["one app     ", "many apps   "],
+        Work::Script => ["script      ", "bridgehead  "],
+        _ => ["floor       ", "bridgehead  "],
     };
     if options.work == Work::Idle {
         println!("p50, p99     {:>10.0} ms, {:.0} ms from pending to reported", median.p50_ms, median.p99_ms);

@@ -1,6 +1,7 @@
 //! Measures tasks that are pending when the daemon starts, until the last one is reported.
 
 use std::collections::HashSet;
+use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::place::Place;
-use super::{Options, Round, floor};
+use super::{Options, Round, Work, floor};
 use crate::failure::{Failure, Result};
 
 const COUNT: usize = 6_000;
@@ -24,9 +25,16 @@ pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     let target = Duration::from_millis(options.target_delay);
     place.delay(options.bridge_delay).await?;
     for number in 0..options.rounds {
-        let before = bare(&place, number * 10 + 1, count, concurrency, target).await?;
+        let bare = async |number| {
+            let app = filled(&place, number, count, false).await?;
+            match options.work {
+                Work::Script => script(&place, &app),
+                _ => floor::tasks(&place, &app, concurrency, target).await,
+            }
+        };
+        let before = bare(number * 10 + 1).await?;
         let mut round = daemon(&place, number * 10 + 2, count, concurrency, options).await?;
-        let after = bare(&place, number * 10 + 3, count, concurrency, target).await?;
+        let after = bare(number * 10 + 3).await?;
         // The load of the machine changes while the daemon is measured, so the floor is measured before and after.
         round.floor = f64::midpoint(before, after);
         rounds.push(round);
@@ -34,15 +42,19 @@ pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     Ok(rounds)
 }
 
-async fn bare(
-    place: &Place,
-    number: usize,
-    count: usize,
-    concurrency: usize,
-    target: Duration,
-) -> Result<f64> {
-    let app = filled(place, number, count, false).await?;
-    floor::tasks(place, &app, concurrency, target).await
+/// Executes all pending tasks of the app with a script. Returns tasks per second.
+fn script(place: &Place, app: &str) -> Result<f64> {
+    let mut command = Command::new("python3");
+    command.args(["-c", include_str!("script.py"), place.base_url(), app]);
+    let output = command
+        .env("AUTHORIZATION", format!("Api-Key {}", place.key))
+        .output()
+        .map_err(Failure::of("python3".as_ref()))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    said.trim().parse().map_err(|_| {
+        let error = String::from_utf8_lossy(&output.stderr);
+        Failure::Unfit(format!("the script failed; it needs Python's package 'requests':\n{error}"))
+    })
 }
 
 async fn filled(place: &Place, number: usize, count: usize, passwords: bool) -> Result<String> {
