@@ -126,8 +126,7 @@ impl World {
 
     /// Waits until no task is pending.
     pub(crate) async fn drained(&self) {
-        // Unlike a single event, this can be any amount of work, on a machine of any speed.
-        within(PATIENCE * 5, "no task is pending", || self.tasks_that_are("pending") == 0).await;
+        eventually("no task is pending", || self.tasks_that_are("pending") == 0).await;
     }
 
     /// All bytes of all files below a folder of this world.
@@ -247,13 +246,9 @@ impl Drop for Daemon {
     }
 }
 
-/// Polls until a condition is met.
-pub(crate) async fn eventually(what: &str, is_so: impl FnMut() -> bool) {
-    within(PATIENCE, what, is_so).await;
-}
-
-async fn within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + patience;
+/// Polls until a condition is met. Unlike a line in the log, it can take any amount of work, on a machine of any speed.
+pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE * 4;
     while !is_so() {
         assert!(tokio::time::Instant::now() < deadline, "this did not happen in time: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
