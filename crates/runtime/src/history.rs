@@ -267,7 +267,14 @@ fn cleaned(app: &AppContext, mut recorded: RecordedRun) -> RecordedRun {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+    use bridgehead_resilience::SeededRng;
+    use bridgehead_sdk::async_trait;
+    use bridgehead_store::Memory;
+
     use super::*;
+    use crate::fakes;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -297,5 +304,76 @@ mod tests {
         assert_eq!(recent.take(0, at(400)).oldest_pending, 0);
         recent.listed(Some(at(500)), at(400));
         assert_eq!(recent.take(0, at(400)).oldest_pending, 0, "Iden's clock is ahead");
+    }
+
+    /// A state that can be away. It takes a moment for each write, and counts those at the same time.
+    #[derive(Debug, Default)]
+    struct State {
+        is_away: AtomicBool,
+        under_way: AtomicUsize,
+        most: AtomicUsize,
+        hours: Mutex<BTreeMap<(AppKey, Timestamp), Hour>>,
+    }
+
+    #[async_trait]
+    impl HistoryStore for State {
+        async fn set_hour(&self, app: &AppKey, hour: &Hour) -> Result<(), Error> {
+            let now = self.under_way.fetch_add(1, Relaxed) + 1;
+            self.most.fetch_max(now, Relaxed);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.under_way.fetch_sub(1, Relaxed);
+            if self.is_away.load(Relaxed) {
+                return Err(Error::Closed);
+            }
+            self.hours.lock().unwrap().insert((app.clone(), hour.at), hour.clone());
+            Ok(())
+        }
+
+        async fn hours(&self, app: &AppKey, since: Timestamp) -> Result<Vec<Hour>, Error> {
+            Ok(self.hours.lock().unwrap().get(&(app.clone(), since)).cloned().into_iter().collect())
+        }
+
+        async fn recorded_runs(&self, _: &AppKey) -> Result<Vec<RecordedRun>, Error> {
+            Ok(Vec::new())
+        }
+
+        async fn recorded_run(&self, _: &AppKey, _: u64) -> Result<Option<RecordedRun>, Error> {
+            Ok(None)
+        }
+    }
+
+    struct Nothing;
+
+    impl fakes::Script for Nothing {}
+
+    #[tokio::test(start_paused = true)]
+    async fn hours_of_many_apps_are_written_together_and_nothing_is_lost_while_the_state_is_away() {
+        let rng = Arc::new(SeededRng::seeded(1));
+        let journal = Memory::new(at(0));
+        let apps = (0..200_u128).map(|number| {
+            let (name, mut settings) = (format!("app-{number}"), fakes::settings());
+            settings.app_id = uuid::Uuid::from_u128(number + 1);
+            let bridge = fakes::api(&Arc::new(Nothing));
+            let app =
+                fakes::app_in_memory(&name, settings, bridge, Arc::new(fakes::Untouched), &journal, &rng);
+            (name, app)
+        });
+        let apps: BTreeMap<String, Arc<AppContext>> = apps.collect();
+        let state = Arc::new(State::default());
+        let recorder =
+            Recorder::new(Arc::new(Fleet::new(apps.clone())), Arc::clone(&state) as Arc<dyn HistoryStore>);
+        for is_away in [false, true, false] {
+            state.is_away.store(is_away, Relaxed);
+            apps.values().for_each(|app| app.status.recent().completed());
+            recorder.write_all().await;
+        }
+        assert_eq!(state.most.load(Relaxed), AT_ONCE);
+        let hours = state.hours.lock().unwrap();
+        let mut completed = BTreeMap::new();
+        for ((app, _), hour) in hours.iter() {
+            *completed.entry(app).or_insert(0) += hour.completed;
+        }
+        assert_eq!(completed.len(), 200);
+        assert!(completed.values().all(|count| *count == 3), "{completed:?}");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -53,7 +52,7 @@ impl Place {
             .spawn()
             .map_err(Failure::of(&program))?;
         let output = child.stdout.take();
-        let sandbox = Process::group(child, false);
+        let sandbox = Process::new(child, false);
         let started: Value = output
             .and_then(|output| {
                 let mut said = String::new();
@@ -158,10 +157,8 @@ impl Place {
             None => Command::new(&self.program),
         };
         command.arg("run").arg("--config").arg(file).env("IDEN_API_KEY", &self.key);
-        // Ended as a group: a command that runs the daemon does not pass a signal on.
-        command.process_group(0).stdout(Stdio::null());
-        let child = command.spawn().map_err(Failure::of(&self.program))?;
-        Ok(Process::group(child, !self.under.is_empty()))
+        let child = command.stdout(Stdio::null()).spawn().map_err(Failure::of(&self.program))?;
+        Ok(Process::new(child, !self.under.is_empty()))
     }
 
     /// Waits until this many requests of this kind have been answered.

@@ -9,7 +9,7 @@ use crate::failure::{Failure, Result};
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    /// Whether it runs the daemon as a child, in the same process group.
+    /// Whether it may run the daemon as a child.
     is_wrapped: bool,
 }
 
@@ -27,8 +27,8 @@ pub(super) struct Used {
 const MS_PER_TICK: f64 = 10.0;
 
 impl Process {
-    /// `is_wrapped`: the process leads a process group, and runs the daemon as a child.
-    pub(super) fn group(child: Child, is_wrapped: bool) -> Self {
+    /// `is_wrapped`: the process may run the daemon as a child, as a profiler does.
+    pub(super) fn new(child: Child, is_wrapped: bool) -> Self {
         Self { child, is_wrapped }
     }
 
@@ -63,9 +63,10 @@ fn field(text: &str, name: &str) -> f64 {
 impl Drop for Process {
     fn drop(&mut self) {
         if self.is_wrapped {
-            // A profiler writes its file when it is told to end, after the daemon has ended.
-            let group = format!("-{}", self.child.id());
-            drop(Command::new("kill").args(["-TERM", "--", &group]).status());
+            // A profiler does not pass a signal on to the daemon. It writes its file when it is told to end.
+            let id = self.child.id().to_string();
+            drop(Command::new("pkill").args(["-TERM", "-P", &id]).status());
+            drop(Command::new("kill").args(["-TERM", &id]).status());
         } else {
             drop(self.child.kill());
         }

@@ -40,7 +40,10 @@ async fn refused_connection_means_not_sent() {
     let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let client = small(&format!("http://{unused}"));
     let error = report(&client).await.unwrap_err();
-    assert!(matches!(&error, Error::NotSent { cause, .. } if cause.contains("refused")), "{error}");
+    assert!(
+        matches!(&error, Error::NotSent { cause, known: false, .. } if cause.contains("refused")),
+        "{error}"
+    );
     assert_eq!((error.effect(), error.is_transient()), (Effect::NotApplied, true));
 }
 
@@ -238,7 +241,7 @@ async fn call_in_an_outage_ends_after_its_patience() {
     let error = client.tasks(app(), &QUERY).await.unwrap_err();
     assert_eq!(raw.requests(), 3);
     assert!(
-        matches!(&error, Error::NotSent { cause, .. } if cause.contains("unavailable, as earlier calls")),
+        matches!(&error, Error::NotSent { cause, known: true, .. } if cause.contains("unavailable, as earlier calls")),
         "{error}"
     );
     assert!(matches!(report(&client).await, Err(Error::NotSent { .. })));
