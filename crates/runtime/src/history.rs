@@ -364,7 +364,9 @@ mod tests {
             Recorder::new(Arc::new(Fleet::new(apps.clone())), Arc::clone(&state) as Arc<dyn HistoryStore>);
         for is_away in [false, true, false] {
             state.is_away.store(is_away, Relaxed);
-            apps.values().for_each(|app| app.status.recent().completed());
+            for app in apps.values() {
+                app.status.recent().completed();
+            }
             recorder.write_all().await;
         }
         assert_eq!(state.most.load(Relaxed), AT_ONCE);
